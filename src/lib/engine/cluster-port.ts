@@ -1,0 +1,95 @@
+/**
+ * What may be asked of, or done to, one node? The engine knows servers only through this interface; src/lib/redis
+ * implements it over ioredis, test/support/fake-cluster.ts in memory, and test/contract holds both to the same answers.
+ *
+ * All methods throw `NodeError` when the node does not answer in time or says no. Calls issued together travel together
+ * (they are pipelined), and calls on one node are carried out in the order issued unless a method says otherwise.
+ * Slots are 0-16383, databases 0 upwards, times milliseconds.
+ */
+import type {SlotRanges} from '../slots/slot-ranges.ts'
+import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
+
+export interface MigrateRequest {
+  /** The target as the *source* reaches it. */
+  readonly target: NodeAddress
+  /** Does the target want a login? Then ours is sent along. */
+  readonly targetWantsLogin: boolean
+  readonly keys: readonly Buffer[]
+  readonly database: number
+  /** Per socket operation between the two servers. */
+  readonly timeoutMs: number
+  /** Overwrite the target's copy. Only where the source's is known to be the owner's. */
+  readonly isReplacing: boolean
+  /** Leave the source's copy where it is. */
+  readonly isCopying?: boolean
+}
+
+export interface NodePort {
+  readonly id: NodeId
+  /** Where we dialled. */
+  readonly address: NodeAddress
+  /** The address by which this very server sees our connection arrive (CLIENT INFO laddr), where it tells. */
+  readonly internalAddress: NodeAddress | undefined
+  /** True when this node asked us for a password or user. */
+  readonly wantsLogin: boolean
+
+  /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
+  readView(): Promise<NodeView>
+  readClusterInfo(): Promise<ClusterInfo>
+  /** How many databases may hold keys: 1, or more on Valkey 9 with `cluster-databases`. Asked once, then remembered. */
+  readDatabaseCount(): Promise<number>
+
+  setImporting(slot: number, from: NodeId): Promise<void>
+  setMigrating(slot: number, to: NodeId): Promise<void>
+  /** Takes the importing or migrating mark away. */
+  setStable(slot: number): Promise<void>
+  /** SETSLOT NODE. A target does not check whether its source still holds keys: the caller must have. */
+  assignSlot(slot: number, owner: NodeId): Promise<void>
+
+  countKeys(slot: number, database: number): Promise<number>
+  /** At most `limit` keys of the slot, in no order. */
+  listKeys(slot: number, limit: number, database: number): Promise<Buffer[]>
+  /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. */
+  measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]>
+  /** 'none' when not one of the keys existed any more. May overtake other calls: it has a connection of its own. */
+  migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'>
+  /** The key's serialised value and remaining life, `undefined` when it does not exist. Asks with ASKING. */
+  dumpKey(key: Buffer, database: number): Promise<{payload: Buffer; ttlMs: number | undefined} | undefined>
+  /** Removes one key, with ASKING. */
+  deleteKey(key: Buffer, database: number): Promise<void>
+
+  addSlots(ranges: SlotRanges): Promise<void>
+  /** Only on a node that knows no other and has epoch 0. */
+  setConfigEpoch(epoch: number): Promise<void>
+  /** A higher config epoch without the others' consent; a no-op where it already is the highest. */
+  bumpEpoch(): Promise<void>
+  meet(address: NodeAddress, busPort: number): Promise<void>
+  /** Bans the ID for 60 s as well. An ID that is not known is fine. */
+  forget(id: NodeId): Promise<void>
+  replicate(primary: NodeId): Promise<void>
+  /** 'hard' gives a new node ID too. */
+  reset(mode: 'soft' | 'hard'): Promise<void>
+
+  /** undefined when the server has no such setting. */
+  readConfig(name: string): Promise<string | undefined>
+  writeConfig(name: string, value: string): Promise<void>
+
+  /** Names of the function libraries, sorted; undefined when the server has no functions (before Redis 7). */
+  listFunctions(): Promise<readonly string[] | undefined>
+  dumpFunctions(): Promise<Buffer>
+  restoreFunctions(payload: Buffer): Promise<void>
+
+  /** Ends the connections at once. Pending calls fail with 'closed'. */
+  close(): void
+}
+
+export interface ClusterPort {
+  /**
+   * A node by address; an open connection is used again, a broken one replaced.
+   * Several calls at once are welcome: the caller bounds them.
+   * @throws NodeError 'wrong-node' when `expectedId` is given and CLUSTER MYID differs.
+   */
+  connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort>
+  /** Ends all connections. */
+  close(): void
+}
