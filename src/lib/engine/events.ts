@@ -1,0 +1,25 @@
+/** What does the engine tell while it works? Listeners draw progress from it; nothing depends on being heard. */
+import type {NodeId} from '../topology/model.ts'
+
+export type EngineEvent =
+  /** A new stage, as a short sentence without a full stop: "Waiting for all nodes to agree". */
+  | {readonly kind: 'phase'; readonly text: string}
+  /** Moving begins; `keys` is what the sources counted in the slots, undefined until counted. */
+  | {readonly kind: 'moves-started'; readonly slots: number; readonly keys: number | undefined}
+  /** MIGRATE answered: the source was busy `pauseMs` with it, as far as we can see from here. */
+  | {
+      readonly kind: 'keys-moved'
+      readonly keys: number
+      readonly bytes: number
+      readonly pauseMs: number
+      readonly from: NodeId
+      readonly to: NodeId
+    }
+  /** These slots have their new owner. */
+  | {readonly kind: 'slots-moved'; readonly slots: readonly number[]; readonly from: NodeId; readonly to: NodeId}
+  /** Something went wrong that will be tried again after another look. */
+  | {readonly kind: 'retry'; readonly slots: readonly number[]; readonly attempt: number; readonly reason: string}
+  /** Worth a line for the operator, not a failure. */
+  | {readonly kind: 'note'; readonly text: string}
+
+export type EngineListener = (event: EngineEvent) => void
