@@ -1,0 +1,99 @@
+/** How is a new cluster built from empty nodes? Slots and epochs first, then introductions, then roles, then a look. */
+import {InterruptedError} from '../errors.ts'
+import type {CreatePlan} from '../plan/plan.ts'
+import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
+import type {NodeId, NodeView} from '../topology/model.ts'
+import type {NodePort} from './cluster-port.ts'
+import type {EngineListener} from './events.ts'
+import {
+  introduce,
+  isReplicaEverywhere,
+  type MeetPoint,
+  readMeetPoints,
+  replicate,
+  requireMeetable,
+} from './membership.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
+
+export interface CreateOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  readonly listener?: EngineListener | undefined
+}
+
+/**
+ * Carries out `plan`; `ports` are the planned nodes, which must be empty. Returns when every node knows every other,
+ * all agree on slots and roles, and each says that the cluster is up.
+ * @throws InterruptedError when the nodes do not get there within the deadline.
+ */
+export async function createCluster(
+  plan: CreatePlan,
+  ports: readonly NodePort[],
+  options: CreateOptions,
+): Promise<void> {
+  const say = (text: string): void => options.listener?.({kind: 'phase', text})
+  const endsAt = performance.now() + options.deadlineMs
+  const leftMs = (): number => Math.max(endsAt - performance.now(), 1)
+  const portsById = new Map(ports.map((port) => [port.id, port]))
+  const portOf = (id: NodeId): NodePort => {
+    const port = portsById.get(id)
+    if (!port) throw new Error(`the plan names ${id}, which is not connected`)
+    return port
+  }
+  const points = await readMeetPoints(ports)
+  requireMeetable(points)
+
+  say('Assigning slots')
+  await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
+    // Epochs are set before the nodes meet: later they could not be, and equal ones would have to be sorted out.
+    await portOf(id).setConfigEpoch(configEpoch)
+    await portOf(id).addSlots(parseRanges(slots))
+    await Promise.all(replicas.map((replica) => portOf(replica.id).setConfigEpoch(replica.configEpoch)))
+  })
+
+  say('Introducing the nodes to one another')
+  const slotsOf = new Map(plan.primaries.map(({id, slots}) => [id, countSlots(parseRanges(slots))]))
+  const meetOptions = {deadlineMs: leftMs(), signal: options.signal}
+  await introduce(points, points, {...meetOptions, isDone: (views) => views.every((view) => showsSlots(view, slotsOf))})
+
+  const replicas = plan.primaries.flatMap(({id, replicas: own}) =>
+    own.map((replica) => ({id: replica.id, primaryId: id})),
+  )
+  if (replicas.length > 0) {
+    say('Assigning replicas')
+    await mapBounded(replicas, 64, ({id, primaryId}) => replicate(portOf(id), primaryId, leftMs()))
+    const replicaPoints = points.filter(({port}) => replicas.some(({id}) => id === port.id))
+    await introduce(replicaPoints, points, {
+      deadlineMs: leftMs(),
+      signal: options.signal,
+      isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
+    })
+  }
+  say('Waiting until every node says that the cluster is up')
+  await waitUntilUp(points, leftMs(), options.signal)
+}
+
+function showsSlots(view: NodeView, slotsOf: ReadonlyMap<NodeId, number>): boolean {
+  return [...slotsOf].every(([id, count]) =>
+    view.entries.some((entry) => entry.id === id && countSlots(entry.ranges) === count),
+  )
+}
+
+async function waitUntilUp(
+  points: readonly MeetPoint[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const isUp = await pollUntil(
+    async () => {
+      const infos = await mapBounded(points, 128, ({port}) => port.readClusterInfo())
+      return infos.every(({state}) => state === 'ok') ? true : undefined
+    },
+    {deadlineMs, maxIntervalMs: 100, signal},
+  )
+  if (!isUp) {
+    throw new InterruptedError('all nodes have joined, but some do not serve yet (cluster_state fail)', {
+      suggestions: ['rcluster check shows which and why'],
+    })
+  }
+}

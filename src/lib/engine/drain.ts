@@ -1,0 +1,181 @@
+/**
+ * How do the keys of one open slot get to its target? Writes: moves keys. Safe to run again: it lists what the source
+ * still holds. Ends only when the source was seen to hold nothing of the slot in any database.
+ */
+import {InterruptedError, NodeError} from '../errors.ts'
+import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
+import {areAlike, type Batch, type BatchLimits, planBatches, sampleIndexes} from './batches.ts'
+import type {NodePort} from './cluster-port.ts'
+import type {EngineListener} from './events.ts'
+import type {PairGate} from './gate.ts'
+
+/** What to do with a key that source and target hold with different values, where neither is known to be the owner's. */
+export type ConflictPolicy = 'fail' | 'source' | 'target'
+
+/** Two nodes between which slots travel. */
+export interface Pair {
+  readonly source: NodePort
+  readonly target: NodePort
+  /** The target as the source reaches it. */
+  readonly targetAddress: NodeAddress
+  readonly databaseCount: number
+}
+
+export interface DrainOptions {
+  readonly limits: BatchLimits
+  readonly conflicts: ConflictPolicy
+  readonly gate: PairGate
+  readonly listener: EngineListener
+}
+
+/** Keys listed at once: a millisecond of the source's time. */
+const LIST_LIMIT = 1000
+/**
+ * Per socket operation, and under the default cluster-node-timeout (15 s): a source that waits longer for a silent
+ * target would be voted down by the others.
+ */
+const MIGRATE_TIMEOUT_MS = 5000
+const MIGRATE_TIMEOUT_MS_PER_MB = 100
+/** PTTL answers are taken a moment apart; expiry times nearer than this are the same. */
+const TTL_TOLERANCE_MS = 2000
+
+/**
+ * @param isSourceAuthority whether the source's copy of a key is known to be the owner's (the target has only ever been
+ *   IMPORTING the slot from it), so that a copy left at the target by a broken MIGRATE may be overwritten.
+ * @throws InterruptedError on a key conflict that the policy does not decide; NodeError as the servers answer.
+ */
+export async function drainSlot(
+  pair: Pair,
+  slot: number,
+  isSourceAuthority: boolean,
+  options: DrainOptions,
+): Promise<{keys: number}> {
+  let moved = 0
+  for (let database = 0; database < pair.databaseCount; database++) {
+    let lastListing = ''
+    for (;;) {
+      const keys = await pair.source.listKeys(slot, LIST_LIMIT, database)
+      if (keys.length === 0) break
+      const listing = Buffer.concat(keys as Buffer[]).toString('base64')
+      if (listing === lastListing) {
+        throw new InterruptedError(
+          `slot ${slot}: ${keys.length} keys stay on ${formatAddress(pair.source.address)} although MIGRATE says they moved`,
+        )
+      }
+      lastListing = listing
+      const sizes = await measure(pair.source, keys, database)
+      for (const batch of planBatches(keys, sizes, options.limits)) {
+        await options.gate.pass(pair.source.id, pair.target.id, () =>
+          moveBatch(pair, slot, batch, database, isSourceAuthority, options),
+        )
+        moved += batch.keys.length
+      }
+    }
+  }
+  return {keys: moved}
+}
+
+async function measure(source: NodePort, keys: readonly Buffer[], database: number): Promise<number[]> {
+  const picks = sampleIndexes(keys.length)
+  const sampled = await source.measureKeys(
+    picks.map((index) => keys[index] as Buffer),
+    database,
+  )
+  const known = sampled.filter((size) => size !== undefined)
+  if (picks.length === keys.length || !areAlike(known)) {
+    const all = picks.length === keys.length ? sampled : await source.measureKeys(keys, database)
+    return all.map((size) => size ?? 0)
+  }
+  const mean = known.reduce((sum, size) => sum + size, 0) / Math.max(known.length, 1)
+  return new Array<number>(keys.length).fill(mean)
+}
+
+async function moveBatch(
+  pair: Pair,
+  slot: number,
+  batch: Batch,
+  database: number,
+  isSourceAuthority: boolean,
+  options: DrainOptions,
+): Promise<void> {
+  const request = {
+    target: pair.targetAddress,
+    targetWantsLogin: pair.target.wantsLogin,
+    keys: batch.keys,
+    database,
+    timeoutMs: MIGRATE_TIMEOUT_MS + Math.ceil(batch.bytes / 2 ** 20) * MIGRATE_TIMEOUT_MS_PER_MB,
+    isReplacing: false,
+  }
+  const startedAt = performance.now()
+  try {
+    await pair.source.migrateKeys(request)
+  } catch (error) {
+    // The other keys of the batch have moved; those that the target already had are still at the source.
+    if (!(error instanceof NodeError && error.failure === 'busy-key')) throw error
+    if (isSourceAuthority) await pair.source.migrateKeys({...request, isReplacing: true})
+    else for (const key of batch.keys) await settleTwin(pair, slot, key, request, options.conflicts)
+  }
+  options.listener({
+    kind: 'keys-moved',
+    keys: batch.keys.length,
+    bytes: batch.bytes,
+    pauseMs: performance.now() - startedAt,
+    from: pair.source.id as NodeId,
+    to: pair.target.id as NodeId,
+  })
+}
+
+/** One key that both ends may hold: equal copies are one key, different ones are for the policy to decide. */
+async function settleTwin(
+  pair: Pair,
+  slot: number,
+  key: Buffer,
+  request: Parameters<NodePort['migrateKeys']>[0],
+  conflicts: ConflictPolicy,
+): Promise<void> {
+  const [mine, theirs] = await Promise.all([
+    dumpAtSource(pair.source, key, request.database),
+    pair.target.dumpKey(key, request.database),
+  ])
+  if (!mine) return
+  const one = {...request, keys: [key]}
+  if (!theirs) {
+    await pair.source.migrateKeys(one)
+    return
+  }
+  if (areEqual(mine, theirs) || conflicts === 'source') {
+    await pair.source.migrateKeys({...one, isReplacing: true})
+    return
+  }
+  if (conflicts === 'target') {
+    await pair.source.deleteKey(key, request.database)
+    return
+  }
+  const source = formatAddress(pair.source.address)
+  const target = formatAddress(pair.target.address)
+  throw new InterruptedError(
+    `slot ${slot}: the key ${JSON.stringify(key.toString('latin1'))} has different values on ${source} and ${target}`,
+    {
+      details: {slot, database: request.database, keyHex: key.toString('hex'), source, target},
+      suggestions: ['decide with --on-conflict source or --on-conflict target, and run again'],
+    },
+  )
+}
+
+/** A source that no longer has a key of a migrating slot sends us to the target instead of saying so. */
+async function dumpAtSource(source: NodePort, key: Buffer, database: number): Promise<Dump | undefined> {
+  try {
+    return await source.dumpKey(key, database)
+  } catch (error) {
+    if (error instanceof NodeError && error.failure === 'ask') return undefined
+    throw error
+  }
+}
+
+type Dump = NonNullable<Awaited<ReturnType<NodePort['dumpKey']>>>
+
+function areEqual(a: Dump, b: Dump): boolean {
+  if (!a.payload.equals(b.payload)) return false
+  if (a.ttlMs === undefined || b.ttlMs === undefined) return a.ttlMs === b.ttlMs
+  return Math.abs(a.ttlMs - b.ttlMs) <= TTL_TOLERANCE_MS
+}

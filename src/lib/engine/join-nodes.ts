@@ -1,0 +1,143 @@
+/** How do empty nodes become members of a cluster? Functions first, then introductions, then roles. */
+import {InterruptedError, RefusedError} from '../errors.ts'
+import type {JoinPlan} from '../plan/plan.ts'
+import {countSlots} from '../slots/slot-ranges.ts'
+import {formatAddress, type NodeView} from '../topology/model.ts'
+import {primaries, slotsOf} from '../topology/queries.ts'
+import type {NodePort} from './cluster-port.ts'
+import type {EngineListener} from './events.ts'
+import {introduce, isReplicaEverywhere, readMeetPoints, replicate, requireMeetable} from './membership.ts'
+import type {ClusterSession} from './session.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
+
+export interface JoinOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  readonly listener?: EngineListener | undefined
+}
+
+/**
+ * Carries out `plan`; `ports` are the newcomers. Returns when every reached node knows every newcomer in its role.
+ * @throws RefusedError when a newcomer has functions that the cluster has not; InterruptedError when the nodes do not
+ *   come to know one another within the deadline.
+ */
+export async function joinNodes(
+  session: ClusterSession,
+  plan: JoinPlan,
+  ports: readonly NodePort[],
+  options: JoinOptions,
+): Promise<void> {
+  const say = (text: string): void => options.listener?.({kind: 'phase', text})
+  const endsAt = performance.now() + options.deadlineMs
+  const leftMs = (): number => Math.max(endsAt - performance.now(), 1)
+  const members = await readMeetPoints(session.reachedPorts())
+  const newPoints = await readMeetPoints(ports)
+  const all = [...members, ...newPoints]
+  requireMeetable(all)
+
+  const joiningAsPrimary = plan.newcomers.filter(({role}) => role === 'primary').map(({id}) => id)
+  await copyFunctions(
+    session,
+    ports.filter(({id}) => joiningAsPrimary.includes(id)),
+    say,
+  )
+  // Distinct epochs from the start: newcomers that all have epoch 0 would have to sort that out among themselves.
+  const highest = Math.max(0, ...session.topology.nodes.map((node) => node.configEpoch))
+  await Promise.all(
+    newPoints.map(async ({port}, index) => {
+      const {currentEpoch} = await port.readClusterInfo()
+      if (currentEpoch === 0) await port.setConfigEpoch(highest + 1 + index)
+    }),
+  )
+
+  say('Introducing the nodes to one another')
+  const counts = new Map(primaries(session.topology).map(({id}) => [id, countSlots(slotsOf(session.topology, id))]))
+  const knowsSlots = (view: NodeView): boolean =>
+    [...counts].every(
+      ([id, count]) => countSlots(view.entries.find((entry) => entry.id === id)?.ranges ?? []) === count,
+    )
+  await introduce(newPoints, all, {
+    deadlineMs: leftMs(),
+    signal: options.signal,
+    isDone: (views) => views.every(knowsSlots),
+  })
+  for (const port of ports) session.adopt(port)
+
+  const replicas = plan.newcomers.flatMap(({id, primaryId}) => (primaryId === undefined ? [] : [{id, primaryId}]))
+  if (replicas.length > 0) {
+    say('Assigning replicas')
+    await mapBounded(replicas, 64, async ({id, primaryId}) => {
+      const port = ports.find((candidate) => candidate.id === id)
+      if (port) await replicate(port, primaryId, leftMs())
+    })
+    await introduce(
+      newPoints.filter(({port}) => replicas.some(({id}) => id === port.id)),
+      all,
+      {
+        deadlineMs: leftMs(),
+        signal: options.signal,
+        isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
+      },
+    )
+    say('Waiting for the first synchronisation')
+    await waitUntilLinked(
+      ports.filter(({id}) => replicas.some((replica) => replica.id === id)),
+      leftMs(),
+      options.signal,
+    )
+  }
+}
+
+/** Functions are data that no slot carries: a primary without them fails FCALL for the slots that it takes over. */
+async function copyFunctions(
+  session: ClusterSession,
+  newcomers: readonly NodePort[],
+  say: (text: string) => void,
+): Promise<void> {
+  const donorNode = primaries(session.topology).find((node) => node.reach.kind === 'reached')
+  if (!donorNode || newcomers.length === 0) return
+  const donor = session.node(donorNode.id)
+  const libraries = await donor.listFunctions()
+  if (libraries === undefined) return
+  const owned = await mapBounded(newcomers, 64, async (port) => ({port, names: (await port.listFunctions()) ?? []}))
+  for (const {port, names} of owned) {
+    const foreign = names.filter((name) => !libraries.includes(name))
+    if (foreign.length > 0) {
+      throw new RefusedError(
+        'node-not-empty',
+        `${formatAddress(port.address)} has function libraries that the cluster has not: ${foreign.join(', ')}`,
+        {suggestions: ['FUNCTION FLUSH on that node, or load them into the cluster, then run the command again']},
+      )
+    }
+  }
+  const lacking = owned.filter(({names}) => libraries.some((name) => !names.includes(name)))
+  if (lacking.length === 0) return
+  say('Copying functions')
+  const payload = await donor.dumpFunctions()
+  await mapBounded(lacking, 64, ({port}) => port.restoreFunctions(payload))
+}
+
+async function waitUntilLinked(
+  replicas: readonly NodePort[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let unlinked: string[] = []
+  const linked = await pollUntil(
+    async () => {
+      const views = await mapBounded(replicas, 64, (port) => port.readView())
+      unlinked = views
+        .filter(({serverInfo}) => serverInfo.isPrimaryLinkUp !== true)
+        .map(({dialled}) => formatAddress(dialled))
+      return unlinked.length === 0 ? true : undefined
+    },
+    {deadlineMs, signal},
+  )
+  if (linked) return
+  throw new InterruptedError(`${unlinked.join(', ')} joined, but the replication link to the primary is not up yet`, {
+    suggestions: [
+      'if the servers want a password, set masterauth (and masteruser) on the replica',
+      'rcluster check shows when the link is up',
+    ],
+  })
+}

@@ -1,0 +1,164 @@
+/**
+ * How do nodes come to know one another, and when do all of them? MEET from everybody to everybody, repeated: a MEET to
+ * a node that is known already is taken as a full ping, with slots, role and address, so nothing waits for gossip.
+ * Every node has to *receive* a MEET on the address by which the others reach it: a node that once met itself as
+ * 127.0.0.1 keeps that wrong address otherwise.
+ */
+import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
+import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
+import type {NodePort} from './cluster-port.ts'
+import {internalAddress, isLoopback} from './session.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
+
+/** Where the other servers reach a node. */
+export interface MeetPoint {
+  readonly port: NodePort
+  readonly address: NodeAddress
+  readonly busPort: number
+}
+
+/** Looks at each node and tells where the others can reach it. */
+export async function readMeetPoints(ports: readonly NodePort[]): Promise<MeetPoint[]> {
+  return mapBounded(ports, 128, async (port) => {
+    const view = await port.readView()
+    const self = view.entries.find((entry) => entry.isMyself)
+    const address = internalAddress(port)
+    return {port, address, busPort: self && self.busPort > 0 ? self.busPort : address.port + 10_000}
+  })
+}
+
+/**
+ * @throws RefusedError when two nodes would be met at one address, or some at a loopback address that the others, which
+ *   are elsewhere, cannot mean.
+ */
+export function requireMeetable(points: readonly MeetPoint[]): void {
+  const seen = new Map<string, MeetPoint>()
+  for (const point of points) {
+    const key = formatAddress(point.address)
+    const twin = seen.get(key)
+    if (twin) {
+      throw new RefusedError(
+        'target-unfit',
+        `${formatAddress(twin.port.address)} and ${formatAddress(point.port.address)} both call themselves ${key}: they cannot reach each other there`,
+        {suggestions: ['reach the nodes by addresses at which they also reach each other']},
+      )
+    }
+    seen.set(key, point)
+  }
+  const loopback = points.filter(({address}) => isLoopback(address.host))
+  if (loopback.length > 0 && loopback.length < points.length) {
+    throw new RefusedError(
+      'target-unfit',
+      `${loopback.map(({address}) => formatAddress(address)).join(', ')} would be met at a loopback address, which nodes on other hosts cannot reach`,
+      {suggestions: ['name every node by the address at which the other nodes reach it']},
+    )
+  }
+}
+
+export interface JoinOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  /** True when the views say what they should; asked of all of them together. */
+  readonly isDone: (views: readonly NodeView[]) => boolean
+}
+
+/** How often MEETs are repeated while something is still missing: often enough to be quick, seldom enough to be heard. */
+const MEET_AGAIN_MS = 150
+
+/**
+ * Introduces every node of `newcomers` to every node of `all`, both ways, until all views contain all nodes and
+ * `isDone` holds.
+ * @throws InterruptedError naming the nodes that do not know one another when the deadline passes.
+ */
+export async function introduce(
+  newcomers: readonly MeetPoint[],
+  all: readonly MeetPoint[],
+  options: JoinOptions,
+): Promise<void> {
+  const isNew = new Set(newcomers.map(({port}) => port.id))
+  const meetings = all.flatMap((speaker) =>
+    all
+      .filter((other) => other !== speaker && (isNew.has(speaker.port.id) || isNew.has(other.port.id)))
+      .map((other) => ({speaker, other})),
+  )
+  const meetAll = (pairs: typeof meetings): Promise<unknown> =>
+    Promise.all(pairs.map(({speaker, other}) => speaker.port.meet(other.address, other.busPort)))
+
+  let views: NodeView[] = []
+  let metAt = performance.now()
+  let rounds = 1
+  await meetAll(meetings)
+  const joined = await pollUntil(
+    async () => {
+      views = await mapBounded(all, 128, ({port}) => port.readView())
+      const strangers = strangersOf(views, all)
+      if (strangers.length === 0 && options.isDone(views)) return true
+      // The first repetition is due as soon as all are known: the packets of a handshake do not carry slots.
+      const isDue = performance.now() - metAt > MEET_AGAIN_MS * rounds
+      if ((strangers.length === 0 && rounds === 1) || isDue) {
+        rounds++
+        metAt = performance.now()
+        await meetAll(meetings)
+      }
+      return undefined
+    },
+    {deadlineMs: options.deadlineMs, maxIntervalMs: 100, signal: options.signal},
+  )
+  if (joined) return
+  const strangers = strangersOf(views, all)
+  const lines = strangers
+    .slice(0, 5)
+    .map(
+      ({viewer, stranger}) =>
+        `${formatAddress(viewer.address)} does not know ${formatAddress(stranger.address)} (bus port ${stranger.busPort})`,
+    )
+  const text = lines.length > 0 ? lines.join('; ') : 'the nodes know one another but do not agree on slots and roles'
+  throw new InterruptedError(`the nodes did not join within ${Math.round(options.deadlineMs / 1000)} s: ${text}`, {
+    details: {missing: strangers.length},
+    suggestions: [
+      'every node must reach every other on its client port and on its bus port (usually client port + 10000)',
+    ],
+  })
+}
+
+function strangersOf(
+  views: readonly NodeView[],
+  all: readonly MeetPoint[],
+): {viewer: MeetPoint; stranger: MeetPoint}[] {
+  const pointsById = new Map<NodeId, MeetPoint>(all.map((point) => [point.port.id, point]))
+  return views.flatMap((view) => {
+    const known = new Set(view.entries.filter((entry) => !entry.flags.has('handshake')).map((entry) => entry.id))
+    const viewer = pointsById.get(view.id)
+    return viewer ? all.filter((other) => !known.has(other.port.id)).map((stranger) => ({viewer, stranger})) : []
+  })
+}
+
+/** Does every view show `id` as a replica of `primaryId`? */
+export function isReplicaEverywhere(views: readonly NodeView[], id: NodeId, primaryId: NodeId): boolean {
+  return views.every((view) =>
+    view.entries.some((entry) => entry.id === id && entry.role === 'replica' && entry.primaryId === primaryId),
+  )
+}
+
+/**
+ * REPLICATE, tried again while the replica does not know its primary yet or is still loading.
+ * @throws NodeError of the last try.
+ */
+export async function replicate(port: NodePort, primaryId: NodeId, deadlineMs: number): Promise<void> {
+  let last: unknown
+  const done = await pollUntil(
+    async () => {
+      try {
+        await port.replicate(primaryId)
+        return true
+      } catch (error) {
+        if (!(error instanceof NodeError && (error.failure === 'unknown-node' || error.failure === 'loading')))
+          throw error
+        last = error
+        return undefined
+      }
+    },
+    {deadlineMs},
+  )
+  if (!done) throw last
+}

@@ -1,0 +1,58 @@
+/** Is a node fit to join? It must be in cluster mode, empty, and know nobody: a merge of two clusters loses data. Reads only. */
+import {NodeError, RefusedError} from '../errors.ts'
+import {countSlots} from '../slots/slot-ranges.ts'
+import {formatAddress, type NodeAddress, type NodeView} from '../topology/model.ts'
+import type {ClusterPort, NodePort} from './cluster-port.ts'
+
+export interface Newcomer {
+  readonly port: NodePort
+  readonly view: NodeView
+}
+
+/**
+ * Connects to a node that is to join.
+ * @throws RefusedError 'not-cluster-mode', NodeError when it does not answer.
+ */
+export async function meetNewcomer(port: ClusterPort, address: NodeAddress): Promise<Newcomer> {
+  try {
+    const node = await port.connect(address)
+    return {port: node, view: await node.readView()}
+  } catch (error) {
+    if (!(error instanceof NodeError && error.failure === 'not-cluster')) throw error
+    throw new RefusedError('not-cluster-mode', `${formatAddress(address)} is not in cluster mode`, {
+      suggestions: ['start that server with cluster-enabled yes'],
+      cause: error,
+    })
+  }
+}
+
+/** What makes a node not empty, in words: "12 keys", "slots 0-5460", "5 other nodes". Empty when it is. */
+export function belongingsOf({view}: Newcomer): string[] {
+  const belongings: string[] = []
+  const keys = [...view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
+  if (keys > 0) belongings.push(keys === 1 ? '1 key' : `${keys} keys`)
+  const self = view.entries.find((entry) => entry.isMyself)
+  const slots = countSlots(self?.ranges ?? [])
+  if (slots > 0) belongings.push(slots === 1 ? '1 slot' : `${slots} slots`)
+  const others = view.entries.filter((entry) => !entry.isMyself).length
+  if (others > 0) belongings.push(others === 1 ? '1 other node that it knows' : `${others} other nodes that it knows`)
+  return belongings
+}
+
+/** @throws RefusedError 'node-not-empty' naming every node that is not, and what it has. */
+export function requireEmpty(newcomers: readonly Newcomer[]): void {
+  const full = newcomers
+    .map((newcomer) => ({address: formatAddress(newcomer.port.address), has: belongingsOf(newcomer)}))
+    .filter(({has}) => has.length > 0)
+  if (full.length === 0) return
+  throw new RefusedError(
+    'node-not-empty',
+    full.map(({address, has}) => `${address} is not empty: it has ${has.join(', ')}`).join('; '),
+    {
+      details: {nodes: full},
+      suggestions: [
+        'take other nodes, or empty these if nothing on them is needed: FLUSHALL and then CLUSTER RESET HARD on each',
+      ],
+    },
+  )
+}

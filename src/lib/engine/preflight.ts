@@ -1,0 +1,79 @@
+/**
+ * Can these pairs of nodes move slots at all? Asked before the first mark is set: reads, and one MIGRATE a pair that
+ * moves nothing.
+ */
+import {NodeError, RefusedError} from '../errors.ts'
+import {formatAddress} from '../topology/model.ts'
+import type {Pair} from './drain.ts'
+import {mapBounded} from './waiting.ts'
+
+/** A key larger than this is not used as the probe: the source would stall for it. */
+const PROBE_MAX_BYTES = 64 * 1024
+const PROBE_TIMEOUT_MS = 3000
+
+export interface PairToProbe {
+  readonly pair: Pair
+  /** Slots of the pair that hold keys and are not open at the target, any of them serves the probe. */
+  readonly slotsWithKeys: readonly number[]
+}
+
+/** @throws RefusedError 'target-unfit' saying which node cannot reach, log in to or write to which other, and why. */
+export async function requireMovable(pairs: readonly PairToProbe[]): Promise<void> {
+  await mapBounded(pairs, 64, async ({pair, slotsWithKeys}) => {
+    await requireMemory(pair)
+    await requireRoute(pair, slotsWithKeys)
+  })
+}
+
+async function requireMemory({target}: Pair): Promise<void> {
+  const {serverInfo} = await target.readView()
+  const {usedMemoryBytes: used, maxMemoryBytes: max, maxMemoryPolicy: policy} = serverInfo
+  if (used === undefined || !max || policy !== 'noeviction' || used < max) return
+  throw new RefusedError(
+    'target-unfit',
+    `${formatAddress(target.address)} is at its maxmemory (${used} of ${max} bytes) and cannot take keys`,
+    {suggestions: ['raise maxmemory there, or move the slots to another primary']},
+  )
+}
+
+/**
+ * MIGRATE with COPY of a real key to a target that is not importing its slot: the target refuses it with MOVED, which
+ * proves address, login and network. A missing key would prove nothing, since the source then answers NOKEY without
+ * connecting (seen on 7.0).
+ */
+async function requireRoute(pair: Pair, slots: readonly number[]): Promise<void> {
+  for (const slot of slots.slice(0, 8)) {
+    for (let database = 0; database < pair.databaseCount; database++) {
+      const keys = await pair.source.listKeys(slot, 4, database)
+      const sizes = await pair.source.measureKeys(keys, database)
+      const key = keys.find((_, index) => (sizes[index] ?? Number.POSITIVE_INFINITY) <= PROBE_MAX_BYTES)
+      if (!key) continue
+      if ((await probe(pair, key, database)) === 'proved') return
+    }
+  }
+}
+
+async function probe(pair: Pair, key: Buffer, database: number): Promise<'proved' | 'gone'> {
+  try {
+    await pair.source.migrateKeys({
+      target: pair.targetAddress,
+      targetWantsLogin: pair.target.wantsLogin,
+      keys: [key],
+      database,
+      timeoutMs: PROBE_TIMEOUT_MS,
+      isReplacing: false,
+      isCopying: true,
+    })
+    return 'gone'
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error
+    if (error.isFromTarget && (error.failure === 'moved' || error.failure === 'busy-key')) return 'proved'
+    const source = formatAddress(pair.source.address)
+    const target = formatAddress(pair.targetAddress)
+    throw new RefusedError('target-unfit', `${source} cannot move keys to ${target}: ${error.message}`, {
+      details: {source, target, failure: error.failure},
+      suggestions: [`make ${target} reachable and writable for ${source}, then run the command again`],
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * How do nodes leave? Replicas are re-homed, victims that answer are reset so that they cannot gossip themselves back,
+ * and all others forget them at once, well inside the 60 s for which a forgotten ID is banned.
+ */
+import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
+import type {RemovalPlan} from '../plan/plan.ts'
+import {formatAddress, type NodeId} from '../topology/model.ts'
+import type {NodePort} from './cluster-port.ts'
+import type {EngineListener} from './events.ts'
+import {isReplicaEverywhere, replicate} from './membership.ts'
+import type {ClusterSession} from './session.ts'
+import {viewsOf} from './settle.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
+
+export interface RemoveOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+  readonly listener?: EngineListener | undefined
+}
+
+export interface RemovalOutcome {
+  /** Victims that did not answer and so were not reset: when they come back, they still believe to be members. */
+  readonly notReset: readonly string[]
+  /** Members that did not answer and so still know the victims. */
+  readonly notTold: readonly string[]
+}
+
+/**
+ * @throws RefusedError when a victim that is a primary without slots still holds keys (they would be lost);
+ *   InterruptedError when some member still knows a victim at the deadline.
+ */
+export async function removeNodes(
+  session: ClusterSession,
+  plan: RemovalPlan,
+  options: RemoveOptions,
+): Promise<RemovalOutcome> {
+  const say = (text: string): void => options.listener?.({kind: 'phase', text})
+  const endsAt = performance.now() + options.deadlineMs
+  const leftMs = (): number => Math.max(endsAt - performance.now(), 1)
+  const victimIds = new Set(plan.victims.map(({id}) => id))
+  requireNoStrayKeys(session, victimIds)
+
+  if (plan.rehomed.length > 0) {
+    say('Giving replicas a new primary')
+    await mapBounded(plan.rehomed, 64, ({id, primaryId}) => replicate(session.node(id), primaryId, leftMs()))
+    const isSeen = await pollUntil(
+      async () => {
+        const views = viewsOf(await session.refresh()).filter(({id}) => !victimIds.has(id))
+        return plan.rehomed.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)) ? true : undefined
+      },
+      {deadlineMs: leftMs(), signal: options.signal},
+    )
+    if (!isSeen)
+      throw new InterruptedError(
+        'not all nodes know the new primaries of the re-homed replicas yet; nothing was removed',
+      )
+  }
+
+  say('Removing')
+  const notReset: string[] = []
+  await mapBounded(plan.victims, 64, async ({id, address}) => {
+    try {
+      await session.node(id).reset('soft')
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      notReset.push(address)
+    }
+  })
+  const members = session.reachedPorts().filter(({id}) => !victimIds.has(id))
+  const notTold = session.topology.nodes
+    .filter((node) => node.reach.kind === 'unreachable' && !victimIds.has(node.id))
+    .map((node) => formatAddress(node.address))
+  const stubborn = await forgetEverywhere(members, victimIds, leftMs(), options.signal)
+  for (const id of victimIds) session.drop(id)
+  if (stubborn.length > 0) {
+    throw new InterruptedError(`${stubborn.join(', ')} still know the removed nodes`, {
+      suggestions: ['run the command again: forgetting is safe to repeat'],
+    })
+  }
+  return {notReset, notTold}
+}
+
+function requireNoStrayKeys(session: ClusterSession, victimIds: ReadonlySet<NodeId>): void {
+  for (const id of victimIds) {
+    const node = session.topology.nodesById.get(id)
+    if (node?.role !== 'primary' || node.reach.kind !== 'reached') continue
+    const keys = [...node.reach.view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
+    if (keys === 0) continue
+    const address = formatAddress(node.address)
+    throw new RefusedError(
+      'node-not-empty',
+      `${address} owns no slot but still holds ${keys} keys, which would be lost`,
+      {
+        suggestions: [
+          `look at them first; FLUSHALL on ${address} if nothing of it is needed, then run the command again`,
+        ],
+      },
+    )
+  }
+}
+
+/** @returns addresses of members that still know a victim at the deadline. */
+async function forgetEverywhere(
+  members: readonly NodePort[],
+  victimIds: ReadonlySet<NodeId>,
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  let stubborn: NodePort[] = [...members]
+  await pollUntil(
+    async () => {
+      await mapBounded(stubborn, 128, (port) => Promise.all([...victimIds].map((id) => port.forget(id))))
+      const views = await mapBounded(members, 128, (port) => port.readView())
+      stubborn = members.filter((_, index) => views[index]?.entries.some(({id}) => victimIds.has(id)))
+      return stubborn.length === 0 ? true : undefined
+    },
+    {deadlineMs, signal},
+  )
+  return stubborn.map(({address}) => formatAddress(address))
+}

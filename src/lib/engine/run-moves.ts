@@ -1,0 +1,412 @@
+/**
+ * How is a plan of slot moves carried out? Settle, probe, hold the emptied shards in place, move group after group with
+ * independent pairs side by side, look again. Safe to run again at any point: what is done is seen, not remembered.
+ */
+import {ClusterError, InterruptedError, NodeError} from '../errors.ts'
+import type {MovePlan, SlotMove} from '../plan/plan.ts'
+import {countSlots, formatSlots} from '../slots/slot-ranges.ts'
+import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {primaries, slotsOf} from '../topology/queries.ts'
+import {type BatchLimits, DEFAULT_BATCH_LIMITS} from './batches.ts'
+import type {ConflictPolicy, Pair} from './drain.ts'
+import type {EngineListener} from './events.ts'
+import {PairGate} from './gate.ts'
+import {holdReplicaMigration} from './hold-replica-migration.ts'
+import {closeUntouched, type GroupProgress, type GroupSlot, type MoverContext, moveGroup} from './migrate-mover.ts'
+import {requireMovable} from './preflight.ts'
+import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
+import {type ClusterSession, internalAddress} from './session.ts'
+import {viewsOf, waitUntilSettled} from './settle.ts'
+import {OwnWord, outlookOf} from './steps.ts'
+import {mapBounded, pause, pollUntil} from './waiting.ts'
+
+export interface RunOptions {
+  /** Finish what is in flight, start nothing new. */
+  readonly stop?: AbortSignal | undefined
+  /** Stop at once; the caller ends the connections. */
+  readonly abort?: AbortSignal | undefined
+  readonly listener?: EngineListener | undefined
+  readonly limits?: BatchLimits | undefined
+  readonly conflicts?: ConflictPolicy | undefined
+  /** Passes of MIGRATE that a node takes part in at once; default 1. */
+  readonly concurrency?: number | undefined
+}
+
+export interface MoveOutcome {
+  readonly kind: 'done' | 'stopped'
+  readonly slotsMoved: number
+  readonly keysMoved: number
+  readonly elapsedMs: number
+  readonly worstPauseMs: number
+  /** Moves that were not begun. */
+  readonly left: readonly SlotMove[]
+}
+
+const SETTLE_DEADLINE_MS = 15_000
+/** Groups of a pair that are under way together: one opens and one closes while one moves keys. */
+const GROUPS_IN_FLIGHT = 3
+/** Groups that one node may have open at once, over all its pairs. */
+const GROUPS_PER_NODE = 4
+/** A group of empty slots is cheap to hold open; with keys inside, slots stay open as briefly as can be. */
+const EMPTY_SLOTS_PER_GROUP = 64
+const SLOTS_PER_GROUP = 16
+const KEYS_PER_GROUP = 1000
+
+/**
+ * @throws RefusedError when the cluster is not fit and nothing was changed; InterruptedError when part of the plan was
+ *   applied, with `details.left`, `details.openSlots` and `details.slotsMoved`.
+ */
+export async function runMoves(
+  session: ClusterSession,
+  plan: MovePlan,
+  options: RunOptions = {},
+): Promise<MoveOutcome> {
+  return new MoveRun(session, plan, options).run()
+}
+
+/** Slots of one pair that move together. */
+interface Group {
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly slots: readonly number[]
+}
+
+class MoveRun {
+  readonly #session: ClusterSession
+  readonly #plan: MovePlan
+  readonly #options: RunOptions
+  readonly #listener: EngineListener
+  readonly #migrateGate: PairGate
+  readonly #groupGate = new PairGate(GROUPS_PER_NODE)
+  readonly #done = new Set<number>()
+  readonly #opened = new Set<number>()
+  #words: ReadonlyMap<NodeId, OwnWord> = new Map()
+  /** Every node's fellow members of its shard, itself included, before the first move. */
+  #shardsAtStart: ReadonlyMap<NodeId, ReadonlySet<NodeId>> = new Map()
+  #keysMoved = 0
+  #worstPauseMs = 0
+  #failure: {error: unknown} | undefined
+  readonly #startedAt = performance.now()
+
+  constructor(session: ClusterSession, plan: MovePlan, options: RunOptions) {
+    this.#session = session
+    this.#plan = plan
+    this.#options = options
+    this.#migrateGate = new PairGate(options.concurrency ?? 1)
+    this.#listener = (event) => {
+      if (event.kind === 'keys-moved') {
+        this.#keysMoved += event.keys
+        this.#worstPauseMs = Math.max(this.#worstPauseMs, event.pauseMs)
+      }
+      if (event.kind === 'slots-moved') for (const slot of event.slots) this.#done.add(slot)
+      options.listener?.(event)
+    }
+  }
+
+  async run(): Promise<MoveOutcome> {
+    if (this.#plan.moves.length === 0) return this.#outcome('done')
+    this.#listener({kind: 'phase', text: 'Waiting for all nodes to agree'})
+    const topology = await waitUntilSettled(this.#session, {deadlineMs: SETTLE_DEADLINE_MS, signal: this.#options.stop})
+    this.#words = new Map(viewsOf(topology).map((view) => [view.id, new OwnWord(view)]))
+    this.#shardsAtStart = membersByNode(topology)
+    const counts = await this.#countAndProbe(topology)
+    const keys = [...counts.values()].reduce((sum, count) => sum + count, 0)
+    this.#listener({kind: 'moves-started', slots: this.#plan.moves.length, keys})
+    await holdReplicaMigration(this.#session, this.#emptiedPrimaries(topology), this.#listener, async () => {
+      const pairs = groupBy(this.#plan.moves, (move) => `${move.from} ${move.to}`)
+      await Promise.all([...pairs.values()].map((moves) => this.#movePair(formGroups(moves, counts))))
+      await this.#verify()
+    })
+    return this.#outcome(this.#left().length > 0 ? 'stopped' : 'done')
+  }
+
+  #left(): SlotMove[] {
+    return this.#plan.moves.filter(({slot}) => !this.#done.has(slot))
+  }
+
+  #outcome(kind: 'done' | 'stopped'): MoveOutcome {
+    return {
+      kind,
+      slotsMoved: this.#done.size,
+      keysMoved: this.#keysMoved,
+      elapsedMs: performance.now() - this.#startedAt,
+      worstPauseMs: this.#worstPauseMs,
+      left: this.#left(),
+    }
+  }
+
+  async #pairOf(from: NodeId, to: NodeId): Promise<Pair> {
+    const source = this.#session.node(from)
+    const target = this.#session.node(to)
+    const databaseCount = await source.readDatabaseCount()
+    return {source, target, targetAddress: internalAddress(target), databaseCount}
+  }
+
+  async #countAndProbe(topology: Topology): Promise<Map<number, number>> {
+    this.#listener({kind: 'phase', text: 'Counting keys and trying the way'})
+    const counts = new Map<number, number>()
+    const isOpen = new Set(topology.openSlots.map(({slot}) => slot))
+    const pairs = [...groupBy(this.#plan.moves, (move) => `${move.from} ${move.to}`).values()]
+    const toProbe = await mapBounded(pairs, 64, async (moves) => {
+      const [first] = moves as [SlotMove]
+      const pair = await this.#pairOf(first.from, first.to)
+      await mapBounded(moves, 512, async ({slot}) => {
+        const perDatabase = await Promise.all(
+          Array.from({length: pair.databaseCount}, (_, database) => pair.source.countKeys(slot, database)),
+        )
+        counts.set(
+          slot,
+          perDatabase.reduce((sum, count) => sum + count, 0),
+        )
+      })
+      const slotsWithKeys = moves
+        .map(({slot}) => slot)
+        .filter((slot) => !isOpen.has(slot) && (counts.get(slot) ?? 0) > 0)
+      return {pair, slotsWithKeys}
+    })
+    await requireMovable(toProbe)
+    return counts
+  }
+
+  /** Sources that the plan leaves without a slot. */
+  #emptiedPrimaries(topology: Topology): NodeId[] {
+    const leaving = groupBy(this.#plan.moves, (move) => move.from)
+    const arriving = new Set(this.#plan.moves.map((move) => move.to))
+    return primaries(topology)
+      .filter(({id}) => !arriving.has(id) && (leaving.get(id)?.length ?? 0) >= countSlots(slotsOf(topology, id)))
+      .map(({id}) => id)
+      .filter((id) => leaving.has(id))
+  }
+
+  get #isStopping(): boolean {
+    return (
+      this.#failure !== undefined || (this.#options.stop?.aborted ?? false) || (this.#options.abort?.aborted ?? false)
+    )
+  }
+
+  async #movePair(groups: readonly Group[]): Promise<void> {
+    await mapBounded(groups, GROUPS_IN_FLIGHT, async (group) => {
+      if (this.#isStopping) return
+      await this.#groupGate.pass(group.from, group.to, async () => {
+        if (this.#isStopping) return
+        try {
+          await this.#moveGroupWithRetries(group)
+        } catch (error) {
+          this.#failure ??= {error}
+        }
+      })
+    })
+  }
+
+  /** Looks, does what is left, and looks again after whatever passes by itself. */
+  async #moveGroupWithRetries(group: Group): Promise<void> {
+    const progress: GroupProgress = {sourceIsAuthority: new Set(), begun: new Set()}
+    let {from, to} = group
+    for (let attempt = 1; ; attempt++) {
+      let pair: Pair | undefined
+      try {
+        if (attempt > 1) ({from, to} = await this.#followFailovers(from, to, progress))
+        pair = await this.#pairOf(from, to)
+        const slots = this.#outlook(
+          ...(attempt > 1 ? await readOwnWords(pair) : this.#wordsAtStart(from, to)),
+          group.slots,
+        )
+        for (const {slot} of slots) this.#opened.add(slot)
+        const context: MoverContext = {
+          pair,
+          bystanders: this.#bystanders(from, to),
+          drain: {
+            limits: this.#options.limits ?? DEFAULT_BATCH_LIMITS,
+            conflicts: this.#options.conflicts ?? 'fail',
+            gate: this.#migrateGate,
+            listener: this.#listener,
+          },
+          knownSourceEpoch: knownEpoch(this.#session.topology, to, from),
+        }
+        await moveGroup(context, slots, progress)
+        this.#listener({kind: 'slots-moved', slots: group.slots, from, to})
+        return
+      } catch (error) {
+        const isHopeless = !isTransient(error) || attempt >= MAX_ATTEMPTS || this.#options.abort?.aborted
+        if (isHopeless) {
+          if (pair) await this.#closeWhatCanBe(pair, group.slots, progress)
+          throw error
+        }
+        this.#listener({kind: 'retry', slots: group.slots, attempt, reason: (error as Error).message})
+        await pause(backoffMs(attempt), this.#options.abort)
+      }
+    }
+  }
+
+  /** What is left to do for each of these slots, by the words of source and target. */
+  #outlook(source: OwnWord, target: OwnWord, slots: readonly number[]): GroupSlot[] {
+    const left: GroupSlot[] = []
+    const shards = {source: this.#shardsAtStart.get(source.id), target: this.#shardsAtStart.get(target.id)}
+    for (const slot of slots) {
+      const move = {slot, from: source.id, to: target.id}
+      const outlook = outlookOf(move, {source: source.about(slot), target: target.about(slot)}, shards)
+      if (outlook.kind === 'astray') {
+        throw new InterruptedError(`slot ${slot} is no longer as planned: ${outlook.reason}`, {details: {slot}})
+      }
+      if (outlook.kind === 'steps') left.push({slot, steps: outlook.steps, wasOpen: outlook.wasOpen})
+    }
+    return left
+  }
+
+  /**
+   * After a failure: a shard whose primary changed is followed to the new one. The marks did not follow (before Valkey
+   * 8), so nothing is known any more about whose copy of a key is the owner's.
+   */
+  async #followFailovers(from: NodeId, to: NodeId, progress: GroupProgress): Promise<{from: NodeId; to: NodeId}> {
+    const topology = await this.#session.observe()
+    const next = {from: this.#leaderOf(topology, from), to: this.#leaderOf(topology, to)}
+    if (next.from !== from || next.to !== to) progress.sourceIsAuthority.clear()
+    return next
+  }
+
+  /**
+   * The primary of the shard to which `id` belonged when the run began: itself, unless a failover took place.
+   * @throws NodeError, a transient one, while the shard has no primary that answers.
+   */
+  #leaderOf(topology: Topology, id: NodeId): NodeId {
+    const members = this.#shardsAtStart.get(id) ?? new Set([id])
+    const leads = (node: ClusterNode): boolean => node.role === 'primary' && node.reach.kind === 'reached'
+    const itself = topology.nodesById.get(id)
+    if (itself && leads(itself)) return id
+    const leader = topology.nodes.find((node) => members.has(node.id) && leads(node))
+    if (leader) return leader.id
+    const address = itself ? formatAddress(itself.address) : id.slice(0, 8)
+    throw new NodeError('closed', address, `${address} does not answer, and no replica has taken its place`)
+  }
+
+  #wordsAtStart(from: NodeId, to: NodeId): [OwnWord, OwnWord] {
+    const wordOf = (id: NodeId): OwnWord => {
+      const word = this.#words.get(id)
+      if (!word) throw new NodeError('closed', id, `node ${id.slice(0, 8)} did not answer`)
+      return word
+    }
+    return [wordOf(from), wordOf(to)]
+  }
+
+  #bystanders(from: NodeId, to: NodeId): MoverContext['bystanders'] {
+    return primaries(this.#session.topology)
+      .filter((node) => node.reach.kind === 'reached' && node.id !== from && node.id !== to)
+      .map((node) => this.#session.node(node.id))
+  }
+
+  async #closeWhatCanBe(pair: Pair, slots: readonly number[], progress: GroupProgress): Promise<void> {
+    if (this.#options.abort?.aborted) return
+    try {
+      const open = this.#outlook(...(await readOwnWords(pair)), slots).filter(({steps}) =>
+        steps.includes('assign-target'),
+      )
+      const stillOpen = new Set(
+        await closeUntouched(
+          pair,
+          open.map(({slot}) => slot),
+          progress.begun,
+        ),
+      )
+      for (const {slot} of open) if (!stillOpen.has(slot)) this.#opened.delete(slot)
+    } catch (error) {
+      if (!(error instanceof ClusterError)) throw error
+    }
+  }
+
+  /** All reached nodes must have the new owners; a source that kept its mark is told once more. */
+  async #verify(): Promise<void> {
+    if (this.#options.abort?.aborted) throw this.#interrupted(new Error('stopped at once'))
+    if (this.#failure) throw this.#interrupted(this.#failure.error)
+    if (this.#done.size === 0) return
+    this.#listener({kind: 'phase', text: 'Checking that all nodes agree'})
+    const moved = this.#plan.moves.filter(({slot}) => this.#done.has(slot))
+    const isSettled = await pollUntil(
+      async () => {
+        const topology = await this.#session.refresh()
+        const shardOf = (id: NodeId): ReadonlySet<NodeId> => this.#shardsAtStart.get(id) ?? new Set([id])
+        const lagging = moved.filter(({slot, to}) => !shardOf(to).has(topology.owners[slot] ?? ''))
+        const marked = topology.openSlots.filter(({slot}) => this.#done.has(slot))
+        for (const {slot, migrating} of marked) {
+          const owner = topology.owners[slot]
+          for (const {node} of migrating) {
+            if (owner && node !== owner)
+              await this.#session
+                .node(node)
+                .assignSlot(slot, owner)
+                .catch(() => undefined)
+          }
+        }
+        return lagging.length === 0 && marked.length === 0 && topology.disagreements.length === 0 ? true : undefined
+      },
+      {deadlineMs: SETTLE_DEADLINE_MS, signal: this.#options.abort},
+    )
+    if (!isSettled) throw this.#interrupted(new Error('the slots have moved, but not all nodes agree yet'))
+  }
+
+  #interrupted(cause: unknown): InterruptedError {
+    const left = this.#left()
+    const openSlots = left.map(({slot}) => slot).filter((slot) => this.#opened.has(slot))
+    const because = cause instanceof Error ? cause.message : String(cause)
+    const total = this.#plan.moves.length
+    const open = openSlots.length > 0 ? `; open: ${formatSlots(openSlots)}` : ''
+    const details = cause instanceof ClusterError ? cause.details : {}
+    return new InterruptedError(`${this.#done.size} of ${total} slots moved, then: ${because}${open}`, {
+      details: {...details, slotsMoved: this.#done.size, keysMoved: this.#keysMoved, left, openSlots},
+      suggestions: cause instanceof ClusterError ? cause.suggestions : [],
+      cause,
+    })
+  }
+}
+
+async function readOwnWords({source, target}: Pair): Promise<[OwnWord, OwnWord]> {
+  const [atSource, atTarget] = await Promise.all([source.readView(), target.readView()])
+  return [new OwnWord(atSource), new OwnWord(atTarget)]
+}
+
+function membersByNode(topology: Topology): ReadonlyMap<NodeId, ReadonlySet<NodeId>> {
+  const members = new Map<NodeId, ReadonlySet<NodeId>>()
+  for (const {primary, replicas} of topology.shards) {
+    const shard = new Set([primary.id, ...replicas.map(({id}) => id)])
+    for (const id of shard) members.set(id, shard)
+  }
+  return members
+}
+
+/** Which config epoch of `about` does `node` know? */
+function knownEpoch(topology: Topology, node: NodeId, about: NodeId): number {
+  const reach = topology.nodesById.get(node)?.reach
+  if (reach?.kind !== 'reached') return -1
+  return reach.view.entries.find((entry) => entry.id === about)?.configEpoch ?? -1
+}
+
+/** Slots in ascending order, cut where a group would get too many slots or keys. */
+export function formGroups(moves: readonly SlotMove[], keysBySlot: ReadonlyMap<number, number>): Group[] {
+  const groups: {from: NodeId; to: NodeId; slots: number[]}[] = []
+  let keys = 0
+  let isEmpty = false
+  for (const {slot, from, to} of moves) {
+    const count = keysBySlot.get(slot) ?? 0
+    const current = groups.at(-1)
+    const limit = isEmpty ? EMPTY_SLOTS_PER_GROUP : SLOTS_PER_GROUP
+    if (current && (count === 0) === isEmpty && current.slots.length < limit && keys + count <= KEYS_PER_GROUP) {
+      current.slots.push(slot)
+      keys += count
+    } else {
+      groups.push({from, to, slots: [slot]})
+      keys = count
+      isEmpty = count === 0
+    }
+  }
+  return groups
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group) group.push(item)
+    else groups.set(key, [item])
+  }
+  return groups
+}

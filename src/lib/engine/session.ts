@@ -1,0 +1,228 @@
+/**
+ * Which nodes are there, and how is each reached? One session serves one command: it finds the cluster from a seed,
+ * keeps a port to every node and looks again whenever asked. Reads only.
+ */
+import {isIP} from 'node:net'
+import {NodeError, RefusedError, UsageError} from '../errors.ts'
+import {mergeViews} from '../topology/merge-views.ts'
+import {
+  type ClusterNode,
+  formatAddress,
+  type NodeAddress,
+  type NodeId,
+  type NodeView,
+  type Topology,
+} from '../topology/model.ts'
+import {findNode, requireNode} from '../topology/queries.ts'
+import type {ClusterPort, NodePort} from './cluster-port.ts'
+import {mapBounded} from './waiting.ts'
+
+/** Connections opened at once: enough for a thousand nodes in a few rounds, few enough for any file limit. */
+const PARALLEL_CONNECTS = 128
+
+interface Unreached {
+  readonly failure: string
+  readonly message: string
+}
+
+export class ClusterSession {
+  readonly seed: NodeAddress
+  readonly #port: ClusterPort
+  readonly #ports = new Map<NodeId, NodePort>()
+  #unreached = new Map<NodeId, Unreached>()
+  readonly #otherSeeds: readonly NodeAddress[]
+  readonly #seedId: NodeId
+  #topology: Topology | undefined
+
+  constructor(port: ClusterPort, seed: NodePort, otherSeeds: readonly NodeAddress[]) {
+    this.#port = port
+    this.seed = seed.address
+    this.#seedId = seed.id
+    this.#otherSeeds = otherSeeds
+    this.#ports.set(seed.id, seed)
+  }
+
+  /** The latest look. */
+  get topology(): Topology {
+    if (!this.#topology) throw new Error('observe() comes first')
+    return this.#topology
+  }
+
+  get port(): ClusterPort {
+    return this.#port
+  }
+
+  /** @throws NodeError when the last look could not reach it. */
+  node(id: NodeId): NodePort {
+    const port = this.#ports.get(id)
+    if (port) return port
+    const known = this.#topology?.nodesById.get(id)
+    const why = this.#unreached.get(id)
+    const address = known ? formatAddress(known.address) : id
+    throw new NodeError(
+      (why?.failure as NodeError['failure']) ?? 'closed',
+      address,
+      why?.message ?? `${address} is not connected`,
+    )
+  }
+
+  /** Ports of all nodes that the last look reached. */
+  reachedPorts(): NodePort[] {
+    return this.topology.nodes.filter((node) => node.reach.kind === 'reached').map((node) => this.node(node.id))
+  }
+
+  /** A node that joins: later looks include it although no other node names it yet. */
+  adopt(port: NodePort): void {
+    this.#ports.set(port.id, port)
+    this.#unreached.delete(port.id)
+  }
+
+  /** A node that left: later looks no longer ask it. */
+  drop(id: NodeId): void {
+    this.#ports.delete(id)
+    this.#unreached.delete(id)
+  }
+
+  /** Asks every node that any reached node knows. One dead node costs one deadline, not one each. */
+  async observe(): Promise<Topology> {
+    this.#unreached = new Map()
+    return this.#look()
+  }
+
+  /** As `observe`, without asking again the nodes that did not answer the last time: for loops. */
+  async refresh(): Promise<Topology> {
+    return this.#look()
+  }
+
+  async #look(): Promise<Topology> {
+    const views = new Map<NodeId, NodeView>()
+    const tried = new Set<NodeId>(this.#unreached.keys())
+    const firstPorts = [...this.#ports.values()]
+    let round: {id: NodeId; address: NodeAddress}[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
+    while (round.length > 0) {
+      for (const {id} of round) tried.add(id)
+      const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node.id, node.address))
+      for (const view of found) if (view) views.set(view.id, view)
+      const next = new Map<NodeId, NodeAddress>()
+      for (const view of found) {
+        for (const entry of view?.entries ?? []) {
+          if (tried.has(entry.id) || next.has(entry.id) || entry.flags.has('handshake')) continue
+          if (entry.flags.has('noaddr') || entry.announced.port === 0) {
+            tried.add(entry.id)
+            this.#unreached.set(entry.id, {failure: 'no-route', message: 'no node knows an address for it'})
+            continue
+          }
+          if (entry.announced.host !== '') next.set(entry.id, entry.announced)
+        }
+      }
+      round = [...next].map(([id, address]) => ({id, address}))
+    }
+    if (views.size === 0) {
+      const why = this.#unreached.get(this.#seedId) ?? this.#unreached.values().next().value
+      throw new NodeError(
+        (why?.failure as NodeError['failure']) ?? 'closed',
+        formatAddress(this.seed),
+        why?.message ?? 'no node of the cluster answers any more',
+      )
+    }
+    const seedId = views.has(this.#seedId) ? this.#seedId : ([...views.keys()].sort()[0] as NodeId)
+    this.#topology = mergeViews({seedId, views: [...views.values()], unreachable: this.#unreached})
+    return this.#topology
+  }
+
+  async #ask(id: NodeId, address: NodeAddress): Promise<NodeView | undefined> {
+    try {
+      let port = this.#ports.get(id)
+      if (!port) {
+        port = await this.#port.connect(address, id)
+        this.#ports.set(id, port)
+      }
+      const view = await port.readView()
+      this.#unreached.delete(id)
+      return view
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      this.#ports.delete(id)
+      this.#unreached.set(id, {failure: error.failure, message: error.message})
+      return undefined
+    }
+  }
+
+  /**
+   * The member that `text` names: an ID, a unique prefix of one, an address by any name that leads to it, a hostname.
+   * @throws UsageError when nothing in this cluster is meant by it, NodeError when an address does not answer.
+   */
+  async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
+    const known = findNode(this.topology, text)
+    if (known) return known
+    if (!address) return requireNode(this.topology, text)
+    const port = await this.#port.connect(address)
+    const member = this.topology.nodesById.get(port.id)
+    if (member) return member
+    throw new UsageError(`${formatAddress(address)} is not a node of the cluster at ${formatAddress(this.seed)}`, {
+      suggestions: [`rcluster info ${formatAddress(this.seed)} shows the nodes of that cluster`],
+    })
+  }
+
+  /**
+   * Before anything is changed: every seed that answers must belong to this cluster. Seeds that do not answer are let be.
+   * @throws RefusedError 'foreign-cluster'
+   */
+  async requireOneCluster(): Promise<void> {
+    await mapBounded(this.#otherSeeds, PARALLEL_CONNECTS, async (address) => {
+      let port: NodePort
+      try {
+        port = await this.#port.connect(address)
+      } catch (error) {
+        if (error instanceof NodeError) return
+        throw error
+      }
+      if (!this.topology.nodesById.has(port.id)) {
+        throw new RefusedError(
+          'foreign-cluster',
+          `the seeds ${formatAddress(this.seed)} and ${formatAddress(address)} belong to different clusters`,
+          {suggestions: ['name seeds of one cluster only']},
+        )
+      }
+    })
+  }
+
+  close(): void {
+    this.#port.close()
+  }
+}
+
+/**
+ * Connects to the first seed that answers and looks at the whole cluster.
+ * @throws NodeError of the first seed when none answers.
+ */
+export async function openSession(port: ClusterPort, seeds: readonly NodeAddress[]): Promise<ClusterSession> {
+  let firstError: unknown
+  for (const [index, address] of seeds.entries()) {
+    try {
+      const node = await port.connect(address)
+      const session = new ClusterSession(port, node, seeds.slice(index + 1))
+      await session.observe()
+      return session
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      firstError ??= error
+    }
+  }
+  throw firstError ?? new UsageError('no seed was given')
+}
+
+/**
+ * The address by which other servers reach this node: what the server itself sees of our connection (it shows through
+ * port mappings), unless that is a loopback address behind a non-loopback one (a tunnel that ends on the server's host).
+ */
+export function internalAddress(port: NodePort): NodeAddress {
+  const inside = port.internalAddress
+  if (!inside || isIP(inside.host) === 0) return port.address
+  if (isLoopback(inside.host) && !isLoopback(port.address.host)) return port.address
+  return inside
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}

@@ -1,0 +1,82 @@
+/**
+ * Do all nodes tell the same story? Before the first SETSLOT of a run they must: a target whose picture of the source's
+ * config epoch is stale takes slots at an epoch that is too low, loses them again and deletes their keys (redis-cli does
+ * this when a slot goes to and fro). After the last SETSLOT they must, for the run to call itself done.
+ */
+import {RefusedError} from '../errors.ts'
+import {formatAddress, type NodeId, type NodeView, type Topology} from '../topology/model.ts'
+import type {ClusterSession} from './session.ts'
+import {pollUntil} from './waiting.ts'
+
+/** Sorted (id, config epoch, slots) of the primaries, as one view has it; a ghost without slots is no part of it. */
+function storyOf(view: NodeView, members: ReadonlySet<NodeId>): string {
+  return view.entries
+    .filter((entry) => entry.ranges.length > 0 || members.has(entry.id))
+    .map((entry) =>
+      entry.role === 'primary'
+        ? `${entry.id}@${entry.configEpoch}:${entry.ranges.map(({start, end}) => `${start}-${end}`).join(',')}`
+        : entry.id,
+    )
+    .sort()
+    .join('\n')
+}
+
+export function viewsOf(topology: Topology): NodeView[] {
+  return topology.nodes.flatMap((node) => (node.reach.kind === 'reached' ? [node.reach.view] : []))
+}
+
+/** All reached nodes print the same (id, epoch, slots), and no two primaries share an epoch. */
+export function isSettled(topology: Topology): boolean {
+  return haveOneStory(topology) && sharedEpochs(topology).length === 0
+}
+
+function haveOneStory(topology: Topology): boolean {
+  const [first, ...others] = viewsOf(topology)
+  if (!first) return false
+  const members = new Set([first, ...others].map(({id}) => id))
+  const story = storyOf(first, members)
+  return others.every((view) => storyOf(view, members) === story)
+}
+
+/** IDs of reached primaries whose config epoch another primary has too, all but the first of each epoch. */
+function sharedEpochs(topology: Topology): NodeId[] {
+  const seen = new Set<number>()
+  const shared: NodeId[] = []
+  for (const node of topology.nodes) {
+    if (node.role !== 'primary' || node.reach.kind !== 'reached') continue
+    if (seen.has(node.configEpoch)) shared.push(node.id)
+    seen.add(node.configEpoch)
+  }
+  return shared
+}
+
+export interface SettleOptions {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Waits until the cluster is settled and returns that look. Servers mend shared epochs by themselves within seconds;
+ * where they have not after two, the nodes concerned are told to take a new one.
+ * @throws RefusedError 'disagreement' when the deadline passes.
+ */
+export async function waitUntilSettled(session: ClusterSession, options: SettleOptions): Promise<Topology> {
+  const startedAt = performance.now()
+  let isBumped = false
+  const settled = await pollUntil(async () => {
+    const topology = await session.refresh()
+    if (isSettled(topology)) return topology
+    if (!isBumped && performance.now() - startedAt > 2000 && haveOneStory(topology)) {
+      isBumped = true
+      for (const id of sharedEpochs(topology)) await session.node(id).bumpEpoch()
+    }
+    return undefined
+  }, options)
+  if (settled) return settled
+  const seed = formatAddress(session.seed)
+  throw new RefusedError(
+    'disagreement',
+    `the nodes did not agree on slots and config epochs within ${Math.round(options.deadlineMs / 1000)} s`,
+    {suggestions: [`rcluster check ${seed} shows who says what`]},
+  )
+}

@@ -1,0 +1,61 @@
+/** How does the engine wait? Always for a condition, always with an end, never by a bare sleep. */
+
+/** Resolves after `ms`, or at once when `signal` aborts (it does not reject). */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
+    const done = (): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', done, {once: true})
+  })
+}
+
+export interface PollOptions {
+  readonly deadlineMs: number
+  /** Grows by half after each try, up to `maxIntervalMs` (default 500). */
+  readonly firstIntervalMs?: number
+  readonly maxIntervalMs?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Calls `attempt` until it returns something other than undefined.
+ * Returns undefined when the deadline passes or `signal` aborts first; there is at least one attempt.
+ */
+export async function pollUntil<T>(
+  attempt: () => Promise<T | undefined>,
+  options: PollOptions,
+): Promise<T | undefined> {
+  const endsAt = performance.now() + options.deadlineMs
+  let intervalMs = options.firstIntervalMs ?? 20
+  for (;;) {
+    const result = await attempt()
+    if (result !== undefined) return result
+    const leftMs = endsAt - performance.now()
+    if (leftMs <= 0 || options.signal?.aborted) return undefined
+    await pause(Math.min(intervalMs, leftMs), options.signal)
+    intervalMs = Math.min(intervalMs * 1.5, options.maxIntervalMs ?? 500)
+  }
+}
+
+/** Runs `work` over `items`, at most `limit` at once; results keep the order of `items`. The first failure rejects. */
+export async function mapBounded<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length)
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++
+      results[index] = await work(items[index] as T, index)
+    }
+  }
+  await Promise.all(Array.from({length: Math.min(limit, items.length)}, worker))
+  return results
+}
