@@ -1,0 +1,84 @@
+import * as Args from '@oclif/core/args'
+import * as Flags from '@oclif/core/flags'
+import {seedFromWords} from '../lib/cli/cluster-command.ts'
+import {list, percentage} from '../lib/cli/flags.ts'
+import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
+import {parseDecimal} from '../lib/cli/numbers.ts'
+import type {ClusterSession} from '../lib/engine/session.ts'
+import {UsageError} from '../lib/errors.ts'
+import {planRebalance} from '../lib/plan/rebalance.ts'
+import type {NodeId} from '../lib/topology/model.ts'
+
+export default class Rebalance extends MoveCommand<typeof Rebalance> {
+  static override summary = 'Even out the slots over the primaries, moving as few as possible.'
+
+  static override examples = [
+    '<%= config.bin %> rebalance 127.0.0.1:7000 --dry-run',
+    '<%= config.bin %> rebalance 127.0.0.1:7000 --use-empty --yes',
+    '<%= config.bin %> rebalance 127.0.0.1:7000 --weight 127.0.0.1:7000=2 --weight 127.0.0.1:7002=0 --yes',
+  ]
+
+  static override args = {
+    node: Args.string({description: 'any node of the cluster', multiple: true}),
+  }
+
+  static override flags = {
+    ...moveFlags,
+    weight: list({
+      summary: 'Weight of a primary, 1 where none is given; 0 empties it.',
+      helpValue: 'NODE=W',
+      aliases: ['cluster-weight'],
+    }),
+    threshold: percentage({
+      summary: 'Move nothing while every primary is within this of its share; 0 evens out exactly.',
+      default: 2,
+      aliases: ['cluster-threshold'],
+    }),
+    'use-empty': Flags.boolean({
+      summary: 'Give slots to primaries that have none, too.',
+      default: false,
+      aliases: ['cluster-use-empty-masters', 'cluster-use-empty-primaries'],
+    }),
+  }
+
+  async run(): Promise<MoveReport> {
+    const {threshold, 'use-empty': useEmpty} = this.flags
+    const words = parseWeights(this.flags.weight ?? [])
+    const session = await this.openCluster(seedFromWords(this.args.node))
+    const weights = await this.#resolve(session, words)
+    const intent = JSON.stringify(['rebalance', [...weights].sort(), threshold, useEmpty])
+    const {plan, records} = await this.planMoves(session, 'rebalance', intent, (topology, started) =>
+      planRebalance(topology, {weights, thresholdPercent: threshold, useEmpty, started}),
+    )
+    return this.carryOut(session, plan, intent, records, {
+      nothingToDo: `Nothing to do: every primary is within ${threshold} % of its share.`,
+      question: `Move ${plan.moves.length} slots?`,
+    })
+  }
+
+  async #resolve(session: ClusterSession, words: ReadonlyMap<string, number>): Promise<Map<NodeId, number>> {
+    const weights = new Map<NodeId, number>()
+    for (const [word, weight] of words) {
+      const node = await this.findNode(session, word)
+      if (weights.has(node.id)) throw new UsageError(`--weight names the same node twice: ${word}`)
+      weights.set(node.id, weight)
+    }
+    return weights
+  }
+}
+
+function parseWeights(entries: readonly string[]): Map<string, number> {
+  const weights = new Map<string, number>()
+  for (const entry of entries) {
+    const at = entry.lastIndexOf('=')
+    if (at < 1) {
+      throw new UsageError(`--weight "${entry}" is not NODE=WEIGHT`, {
+        suggestions: ['For example: --weight 127.0.0.1:7000=2'],
+      })
+    }
+    const word = entry.slice(0, at)
+    if (weights.has(word)) throw new UsageError(`--weight names the same node twice: ${word}`)
+    weights.set(word, parseDecimal(entry.slice(at + 1), `--weight ${word}`, 0))
+  }
+  return weights
+}

@@ -1,0 +1,201 @@
+/** How does a command carry out a plan of slot moves? Show, ask, record, run, tell: the same for all that move slots. */
+import type {Command} from '@oclif/core/command'
+import * as Flags from '@oclif/core/flags'
+import type {ConflictPolicy} from '../engine/drain.ts'
+import {runMoves} from '../engine/run-moves.ts'
+import type {ClusterSession} from '../engine/session.ts'
+import {pollUntil} from '../engine/waiting.ts'
+import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../errors.ts'
+import {requireFitForMoves} from '../findings/require.ts'
+import {buildMovePlan} from '../plan/move-plan.ts'
+import type {MovePlan, SlotMove} from '../plan/plan.ts'
+import {formatDuration} from '../render/amounts.ts'
+import {renderMovePlan} from '../render/plan.ts'
+import {formatResumeCommands} from '../render/resume-command.ts'
+import {beginRun, endRun, isAlive, leftOfRun, type RunRecord, readRuns, startedMoves} from '../state/run-journal.ts'
+import type {Topology} from '../topology/model.ts'
+import {ClusterCommand} from './cluster-command.ts'
+import {changeFlags, positiveInteger} from './flags.ts'
+
+export const moveFlags = {
+  ...changeFlags,
+  'on-conflict': Flags.option({options: ['fail', 'source', 'target'] as const})({
+    summary: 'Whose copy wins when both ends hold a key with different values.',
+    default: 'fail',
+  }),
+  concurrency: positiveInteger({
+    summary: 'MIGRATEs that a node takes part in at once.',
+    default: 1,
+    max: 64,
+  }),
+}
+
+interface MoveFlags {
+  readonly 'dry-run': boolean
+  readonly 'on-conflict': ConflictPolicy
+  readonly concurrency: number
+}
+
+export interface MoveReport {
+  readonly outcome: 'done' | 'planned' | 'nothing-to-do'
+  readonly plan: MovePlan
+  readonly slotsMoved: number
+  readonly keysMoved: number
+  readonly elapsedMs: number
+}
+
+/** New clusters and joins settle within seconds: a cluster that is unfit is given that long before it is refused. */
+const FIT_DEADLINE_MS = 8000
+
+export abstract class MoveCommand<T extends typeof Command> extends ClusterCommand<T> {
+  /**
+   * The plan of this command: what an earlier run of the same command left undone, or what `planAnew` gives.
+   * @param intent equal for two runs that ask for the same.
+   * @param named moves that the operator asked for by slot number: these may be open.
+   */
+  protected async planMoves(
+    session: ClusterSession,
+    kind: MovePlan['kind'],
+    intent: string,
+    planAnew: (topology: Topology, started: readonly SlotMove[]) => MovePlan,
+    named: (topology: Topology) => readonly SlotMove[] = () => [],
+  ): Promise<{plan: MovePlan; records: readonly RunRecord[]}> {
+    await session.requireOneCluster()
+    const records = readRuns(process.env, session.topology)
+    const busy = records.find(isAlive)
+    if (busy && !(this.flags as unknown as MoveFlags)['dry-run']) {
+      throw new RefusedError(
+        'busy',
+        `another rcluster (process ${busy.pid}, since ${busy.startedAt}) is moving slots of this cluster`,
+        {
+          suggestions: ['wait until it is done, or stop it with Ctrl-C there'],
+        },
+      )
+    }
+    const startedIn = (topology: Topology): SlotMove[] => [
+      ...records.flatMap((record) => startedMoves(record, topology)),
+      ...named(topology),
+    ]
+    const topology = await this.#fitTopology(session, startedIn)
+    const same = records.find((record) => record.intent === intent)
+    const left = same && leftOfRun(same, topology, new Date())
+    if (same && left) {
+      const done = same.plan.moves.length - left.length
+      this.note(`Going on with the run of ${same.startedAt}: ${done} of ${same.plan.moves.length} slots have moved.`)
+      return {plan: buildMovePlan(topology, kind, left, []), records}
+    }
+    return {plan: planAnew(topology, uniqueBySlot(startedIn(topology))), records}
+  }
+
+  /** @throws RefusedError when the cluster stays unfit for moves. */
+  async #fitTopology(session: ClusterSession, startedIn: (topology: Topology) => SlotMove[]): Promise<Topology> {
+    let refusal: unknown
+    const fit = await pollUntil(
+      async () => {
+        const topology = session.topology
+        try {
+          requireFitForMoves(topology, {resumable: startedIn(topology)})
+          return topology
+        } catch (error) {
+          refusal = error
+          // Only what gossip mends by itself is worth a wait.
+          if (!(error instanceof RefusedError && (error.reason === 'disagreement' || error.reason === 'unhealthy')))
+            throw error
+          await session.refresh()
+          return undefined
+        }
+      },
+      {deadlineMs: FIT_DEADLINE_MS, maxIntervalMs: 200, signal: this.stopSignal},
+    )
+    if (fit) return fit
+    throw refusal
+  }
+
+  /** Shows the plan and, after a yes, carries it out. */
+  protected async carryOut(
+    session: ClusterSession,
+    plan: MovePlan,
+    intent: string,
+    records: readonly RunRecord[],
+    words: {
+      /** Printed when the plan is empty. */
+      readonly nothingToDo: string
+      /** Asked before anything moves; undefined: was asked before. */
+      readonly question: string | undefined
+    },
+  ): Promise<MoveReport> {
+    const flags = this.flags as unknown as MoveFlags
+    const report = {plan, slotsMoved: 0, keysMoved: 0, elapsedMs: 0}
+    if (plan.moves.length === 0) {
+      if (!flags['dry-run']) for (const record of records) endRun(record)
+      this.print(words.nothingToDo)
+      return {outcome: 'nothing-to-do', ...report}
+    }
+    this.print(renderMovePlan(plan, session.topology, this.style))
+    if (flags['dry-run']) return {outcome: 'planned', ...report}
+    if (words.question !== undefined) await this.confirm(words.question)
+    const own = this.#record(intent, plan)
+    for (const record of records) endRun(record)
+    const onAbort = (): void => session.close()
+    this.abortSignal.addEventListener('abort', onAbort, {once: true})
+    try {
+      const outcome = await runMoves(session, plan, {
+        stop: this.stopSignal,
+        abort: this.abortSignal,
+        listener: this.listener(),
+        conflicts: flags['on-conflict'],
+        concurrency: flags.concurrency,
+      })
+      if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
+      if (own) endRun(own)
+      const {slotsMoved, keysMoved, elapsedMs} = outcome
+      this.print(`Moved ${slotsMoved} slots with ${keysMoved} keys in ${formatDuration(elapsedMs)}; all nodes agree.`)
+      return {outcome: 'done', plan, slotsMoved, keysMoved, elapsedMs}
+    } catch (error) {
+      if (own && error instanceof RefusedError) endRun(own)
+      throw withResumeCommands(error, session)
+    } finally {
+      this.abortSignal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** A state folder that cannot be written to costs the memory of an interruption, not the work. */
+  #record(intent: string, plan: MovePlan): RunRecord | undefined {
+    try {
+      return beginRun(process.env, intent, plan)
+    } catch (error) {
+      this.note(
+        `This run is not recorded (${(error as Error).message}): if it is cut off, rcluster check names what is open.`,
+      )
+      return undefined
+    }
+  }
+
+  #stopped(session: ClusterSession, plan: MovePlan, slotsMoved: number, left: readonly SlotMove[]): ClusterError {
+    const reason = this.stopSignal.reason as ClusterError
+    const message = `${reason.message}: ${slotsMoved} of ${plan.moves.length} slots moved, no slot is open`
+    const facts = {
+      details: {slotsMoved, left: left.length},
+      suggestions: [
+        'run the same command again to go on, or:',
+        ...formatResumeCommands(left, session.topology, session.seed),
+      ],
+    }
+    return reason instanceof CancelledError ? new CancelledError(message, facts) : new InterruptedError(message, facts)
+  }
+}
+
+function withResumeCommands(error: unknown, session: ClusterSession): unknown {
+  if (!(error instanceof InterruptedError)) return error
+  const {left, ...details} = error.details as {left?: readonly SlotMove[]}
+  if (!left || left.length === 0) return error
+  return new InterruptedError(error.message, {
+    details: {...details, left: left.length},
+    suggestions: [...error.suggestions, 'go on with:', ...formatResumeCommands(left, session.topology, session.seed)],
+    cause: error.cause,
+  })
+}
+
+function uniqueBySlot(moves: readonly SlotMove[]): SlotMove[] {
+  return [...new Map(moves.map((move) => [move.slot, move])).values()].sort((a, b) => a.slot - b.slot)
+}
