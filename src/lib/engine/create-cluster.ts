@@ -5,6 +5,7 @@ import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
 import type {NodeId, NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
+import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
   isReplicaEverywhere,
@@ -12,6 +13,7 @@ import {
   readMeetPoints,
   replicate,
   requireMeetable,
+  waitUntilLinked,
 } from './membership.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
@@ -59,18 +61,26 @@ export async function createCluster(
   const replicas = plan.primaries.flatMap(({id, replicas: own}) =>
     own.map((replica) => ({id: replica.id, primaryId: id})),
   )
-  if (replicas.length > 0) {
-    say('Assigning replicas')
-    await mapBounded(replicas, 64, ({id, primaryId}) => replicate(portOf(id), primaryId, leftMs()))
-    const replicaPoints = points.filter(({port}) => replicas.some(({id}) => id === port.id))
-    await introduce(replicaPoints, points, {
-      deadlineMs: leftMs(),
-      signal: options.signal,
-      isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
-    })
-  }
-  say('Waiting until every node says that the cluster is up')
-  await waitUntilUp(points, leftMs(), options.signal)
+  const primaryPorts = plan.primaries.filter((primary) => primary.replicas.length > 0).map(({id}) => portOf(id))
+  await holdSetting(primaryPorts, SYNC_AT_ONCE, options.listener, async () => {
+    if (replicas.length > 0) {
+      say('Assigning replicas')
+      await mapBounded(replicas, 64, ({id, primaryId}) => replicate(portOf(id), primaryId, leftMs()))
+      const replicaPoints = points.filter(({port}) => replicas.some(({id}) => id === port.id))
+      await introduce(replicaPoints, points, {
+        deadlineMs: leftMs(),
+        signal: options.signal,
+        isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
+      })
+    }
+    say('Waiting until every node says that the cluster is up')
+    await waitUntilUp(points, leftMs(), options.signal)
+    await waitUntilLinked(
+      replicas.map(({id}) => portOf(id)),
+      leftMs(),
+      options.signal,
+    )
+  })
 }
 
 function showsSlots(view: NodeView, slotsOf: ReadonlyMap<NodeId, number>): boolean {

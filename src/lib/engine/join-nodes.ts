@@ -1,14 +1,22 @@
 /** How do empty nodes become members of a cluster? Functions first, then introductions, then roles. */
-import {InterruptedError, RefusedError} from '../errors.ts'
+import {RefusedError} from '../errors.ts'
 import type {JoinPlan} from '../plan/plan.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeView} from '../topology/model.ts'
 import {primaries, slotsOf} from '../topology/queries.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
-import {introduce, isReplicaEverywhere, readMeetPoints, replicate, requireMeetable} from './membership.ts'
+import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
+import {
+  introduce,
+  isReplicaEverywhere,
+  readMeetPoints,
+  replicate,
+  requireMeetable,
+  waitUntilLinked,
+} from './membership.ts'
 import type {ClusterSession} from './session.ts'
-import {mapBounded, pollUntil} from './waiting.ts'
+import {mapBounded} from './waiting.ts'
 
 export interface JoinOptions {
   readonly deadlineMs: number
@@ -65,26 +73,26 @@ export async function joinNodes(
 
   const replicas = plan.newcomers.flatMap(({id, primaryId}) => (primaryId === undefined ? [] : [{id, primaryId}]))
   if (replicas.length > 0) {
-    say('Assigning replicas')
-    await mapBounded(replicas, 64, async ({id, primaryId}) => {
-      const port = ports.find((candidate) => candidate.id === id)
-      if (port) await replicate(port, primaryId, leftMs())
-    })
-    await introduce(
-      newPoints.filter(({port}) => replicas.some(({id}) => id === port.id)),
-      all,
-      {
+    const primaryPorts = [...new Set(replicas.map(({primaryId}) => session.node(primaryId)))]
+    const replicaPoints = newPoints.filter(({port}) => replicas.some(({id}) => id === port.id))
+    await holdSetting(primaryPorts, SYNC_AT_ONCE, options.listener, async () => {
+      say('Assigning replicas')
+      await mapBounded(replicas, 64, async ({id, primaryId}) => {
+        const port = ports.find((candidate) => candidate.id === id)
+        if (port) await replicate(port, primaryId, leftMs())
+      })
+      await introduce(replicaPoints, all, {
         deadlineMs: leftMs(),
         signal: options.signal,
         isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
-      },
-    )
-    say('Waiting for the first synchronisation')
-    await waitUntilLinked(
-      ports.filter(({id}) => replicas.some((replica) => replica.id === id)),
-      leftMs(),
-      options.signal,
-    )
+      })
+      say('Waiting for the first synchronisation')
+      await waitUntilLinked(
+        replicaPoints.map(({port}) => port),
+        leftMs(),
+        options.signal,
+      )
+    })
   }
 }
 
@@ -115,29 +123,4 @@ async function copyFunctions(
   say('Copying functions')
   const payload = await donor.dumpFunctions()
   await mapBounded(lacking, 64, ({port}) => port.restoreFunctions(payload))
-}
-
-async function waitUntilLinked(
-  replicas: readonly NodePort[],
-  deadlineMs: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let unlinked: string[] = []
-  const linked = await pollUntil(
-    async () => {
-      const views = await mapBounded(replicas, 64, (port) => port.readView())
-      unlinked = views
-        .filter(({serverInfo}) => serverInfo.isPrimaryLinkUp !== true)
-        .map(({dialled}) => formatAddress(dialled))
-      return unlinked.length === 0 ? true : undefined
-    },
-    {deadlineMs, signal},
-  )
-  if (linked) return
-  throw new InterruptedError(`${unlinked.join(', ')} joined, but the replication link to the primary is not up yet`, {
-    suggestions: [
-      'if the servers want a password, set masterauth (and masteruser) on the replica',
-      'rcluster check shows when the link is up',
-    ],
-  })
 }

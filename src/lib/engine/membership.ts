@@ -162,3 +162,32 @@ export async function replicate(port: NodePort, primaryId: NodeId, deadlineMs: n
   )
   if (!done) throw last
 }
+
+/**
+ * Waits for the first synchronisation.
+ * @throws InterruptedError naming the replicas whose link is not up at the deadline.
+ */
+export async function waitUntilLinked(
+  replicas: readonly NodePort[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let unlinked: string[] = []
+  const linked = await pollUntil(
+    async () => {
+      const views = await mapBounded(replicas, 64, (port) => port.readView())
+      unlinked = views
+        .filter(({serverInfo}) => serverInfo.isPrimaryLinkUp !== true)
+        .map(({dialled}) => formatAddress(dialled))
+      return unlinked.length === 0 ? true : undefined
+    },
+    {deadlineMs, signal},
+  )
+  if (linked) return
+  throw new InterruptedError(`${unlinked.join(', ')} joined, but the replication link to the primary is not up yet`, {
+    suggestions: [
+      'if the servers want a password, set masterauth (and masteruser) on the replica',
+      'rcluster check shows when the link is up',
+    ],
+  })
+}

@@ -8,10 +8,11 @@ import {countSlots, formatSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {primaries, slotsOf} from '../topology/queries.ts'
 import {type BatchLimits, DEFAULT_BATCH_LIMITS} from './batches.ts'
+import type {NodePort} from './cluster-port.ts'
 import type {ConflictPolicy, Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
 import {PairGate} from './gate.ts'
-import {holdReplicaMigration} from './hold-replica-migration.ts'
+import {holdSetting, STAY_PUT} from './hold-setting.ts'
 import {closeUntouched, type GroupProgress, type GroupSlot, type MoverContext, moveGroup} from './migrate-mover.ts'
 import {requireMovable} from './preflight.ts'
 import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
@@ -112,7 +113,7 @@ class MoveRun {
     const counts = await this.#countAndProbe(topology)
     const keys = [...counts.values()].reduce((sum, count) => sum + count, 0)
     this.#listener({kind: 'moves-started', slots: this.#plan.moves.length, keys})
-    await holdReplicaMigration(this.#session, this.#emptiedPrimaries(topology), this.#listener, async () => {
+    await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, async () => {
       const pairs = groupBy(this.#plan.moves, (move) => `${move.from} ${move.to}`)
       await Promise.all([...pairs.values()].map((moves) => this.#movePair(formGroups(moves, counts))))
       await this.#verify()
@@ -168,14 +169,18 @@ class MoveRun {
     return counts
   }
 
-  /** Sources that the plan leaves without a slot. */
-  #emptiedPrimaries(topology: Topology): NodeId[] {
+  /** The reached members of shards that the plan leaves without a slot. */
+  #emptiedShards(topology: Topology): NodePort[] {
     const leaving = groupBy(this.#plan.moves, (move) => move.from)
     const arriving = new Set(this.#plan.moves.map((move) => move.to))
-    return primaries(topology)
-      .filter(({id}) => !arriving.has(id) && (leaving.get(id)?.length ?? 0) >= countSlots(slotsOf(topology, id)))
-      .map(({id}) => id)
-      .filter((id) => leaving.has(id))
+    return topology.shards
+      .filter(({primary: {id}}) => {
+        const left = leaving.get(id)?.length ?? 0
+        return left > 0 && left >= countSlots(slotsOf(topology, id)) && !arriving.has(id)
+      })
+      .flatMap(({primary, replicas}) => [primary, ...replicas])
+      .filter(({reach}) => reach.kind === 'reached')
+      .map(({id}) => this.#session.node(id))
   }
 
   get #isStopping(): boolean {

@@ -1,0 +1,79 @@
+/** How does one get to the nodes of a cluster? Implements ClusterPort over ioredis. */
+import type {ClusterPort, NodePort} from '../engine/cluster-port.ts'
+import {NodeError} from '../errors.ts'
+import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
+import {NodeClient} from './node-client.ts'
+import {type TlsOptions, Wire} from './wire.ts'
+
+export interface ConnectionOptions {
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly tls?: TlsOptions | undefined
+  readonly connectTimeoutMs: number
+  readonly commandTimeoutMs: number
+  /** Announced address ("host:port", or a host for all its ports) to the one to dial instead. */
+  readonly addressMap?: ReadonlyMap<string, NodeAddress> | undefined
+}
+
+export function openClusterPort(options: ConnectionOptions): ClusterPort {
+  return new IoredisClusterPort(options)
+}
+
+class IoredisClusterPort implements ClusterPort {
+  readonly #options: ConnectionOptions
+  readonly #clients = new Map<string, Promise<NodeClient>>()
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+  }
+
+  async connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort> {
+    const dialled = this.#options.addressMap?.get(formatAddress(address)) ?? address
+    const key = formatAddress(dialled)
+    let pending = this.#clients.get(key)
+    if (!pending) {
+      pending = this.#dial(dialled)
+      this.#clients.set(key, pending)
+      pending.catch(() => this.#clients.delete(key))
+    }
+    const client = await pending
+    if (expectedId !== undefined && client.id !== expectedId) {
+      throw new NodeError(
+        'wrong-node',
+        key,
+        `${key} is node ${client.id.slice(0, 8)}, where node ${expectedId.slice(0, 8)} was expected`,
+      )
+    }
+    return client
+  }
+
+  close(): void {
+    for (const pending of this.#clients.values()) pending.then((client) => client.close()).catch(() => undefined)
+    this.#clients.clear()
+  }
+
+  async #dial(address: NodeAddress): Promise<NodeClient> {
+    const wire = new Wire(address, this.#options)
+    try {
+      const [id, info] = await Promise.all([
+        wire.call(['CLUSTER', 'MYID']),
+        // Before Redis 6.2, and for users without +client|info, there is none.
+        wire.call(['CLIENT', 'INFO']).catch((error: unknown) => {
+          if (error instanceof NodeError && ['unknown-command', 'permission', 'rejected'].includes(error.failure))
+            return ''
+          throw error
+        }),
+      ])
+      return new NodeClient(String(id), address, parseLocalAddress(String(info)), wire, this.#options)
+    } catch (error) {
+      wire.close()
+      throw error
+    }
+  }
+}
+
+/** `laddr=` of CLIENT INFO: IPv6 hosts come in brackets. */
+export function parseLocalAddress(info: string): NodeAddress | undefined {
+  const match = /(?:^| )laddr=\[?([^\] ]+?)\]?:(\d+)(?: |$)/.exec(info)
+  return match ? {host: match[1] as string, port: Number(match[2])} : undefined
+}

@@ -1,0 +1,42 @@
+/** What does an error reply mean? The one place that knows the servers' wording. Pure. */
+import {NodeError, type NodeFailure} from '../errors.ts'
+
+/** In this order: the first that matches. */
+const FAILURES: readonly (readonly [RegExp, NodeFailure])[] = [
+  [/^(NOAUTH|WRONGPASS)\b/, 'auth'],
+  [/^ERR invalid (username-)?password/i, 'auth'],
+  [/^NOPERM\b/, 'permission'],
+  [/^DENIED\b/, 'protected'],
+  [/^ERR This instance has cluster support disabled/i, 'not-cluster'],
+  [/^LOADING\b/, 'loading'],
+  [/^CLUSTERDOWN\b/, 'cluster-down'],
+  [/^(TRYAGAIN|MASTERDOWN|BUSY)\b/, 'try-again'],
+  [/^MOVED\b/, 'moved'],
+  [/^ASK\b/, 'ask'],
+  [/^BUSYKEY\b/, 'busy-key'],
+  [/^IOERR\b/, 'io'],
+  [/^(OOM\b|ERR OOM\b)/, 'out-of-memory'],
+  [/^READONLY\b/, 'read-only'],
+  [/^NOREPLICAS\b/, 'no-replicas'],
+  [/^UNBLOCKED\b/, 'unblocked'],
+  [/^CROSSSLOT\b/, 'cross-slot'],
+  [/only with (masters|primaries)/i, 'not-primary'],
+  [/^ERR Unknown node\b/i, 'unknown-node'],
+  [/^ERR I don't know about node\b/i, 'unknown-node'],
+  [/^ERR unknown (sub)?command/i, 'unknown-command'],
+  [/still hold keys/i, 'keys-left'],
+]
+
+const FROM_TARGET = /^ERR Target instance replied with error: /i
+
+/** `text` is the reply without the leading "-". Control characters of the server's text do not survive. */
+export function replyError(address: string, text: string): NodeError {
+  const isFromTarget = FROM_TARGET.test(text)
+  const inner = text.replace(FROM_TARGET, '')
+  const failure = FAILURES.find(([pattern]) => pattern.test(inner))?.[1] ?? 'rejected'
+  return new NodeError(failure, address, `${address} answered: ${withoutControls(text)}`, {isFromTarget})
+}
+
+export function withoutControls(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim()
+}

@@ -1,0 +1,250 @@
+/**
+ * How does one connection to one server behave? It opens when first used, opens again after it broke, gives every
+ * command a deadline, and turns whatever goes wrong into a NodeError. After a missed deadline the connection is dropped,
+ * so that a late answer is never taken for another command's.
+ */
+import {Redis, type RedisOptions} from 'ioredis'
+import {NodeError, type NodeFailure} from '../errors.ts'
+import {formatAddress, type NodeAddress} from '../topology/model.ts'
+import {replyError, withoutControls} from './reply-errors.ts'
+
+export interface TlsOptions {
+  /** PEM; the system's authorities when undefined. */
+  readonly ca: readonly Buffer[] | undefined
+  readonly cert: Buffer | undefined
+  readonly key: Buffer | undefined
+  readonly servername: string | undefined
+  /** Do not verify the chain. */
+  readonly isInsecure: boolean
+}
+
+export interface WireOptions {
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly tls?: TlsOptions | undefined
+  readonly connectTimeoutMs: number
+  readonly commandTimeoutMs: number
+}
+
+export type Argument = string | number | Buffer
+
+/** What a command may answer, nested as the protocol nests it; bulk strings are Buffers. */
+export type Reply = Buffer | string | number | null | readonly Reply[]
+
+export class Wire {
+  readonly #address: NodeAddress
+  readonly #options: WireOptions
+  readonly #database: number
+  #opening: Promise<Redis> | undefined
+  #redis: Redis | undefined
+  #lastError: (Error & {code?: string}) | undefined
+  #wantsLogin = false
+  #isClosed = false
+  #expectedId: string | undefined
+
+  constructor(address: NodeAddress, options: WireOptions, database = 0) {
+    this.#address = address
+    this.#options = options
+    this.#database = database
+  }
+
+  /** True once the server has taken a login. */
+  get wantsLogin(): boolean {
+    return this.#wantsLogin
+  }
+
+  /** From now on a new connection must lead to this node: another may have taken its address meanwhile. */
+  expectNode(id: string): void {
+    this.#expectedId = id
+  }
+
+  /** Carries out one command. Commands called together travel together and are carried out in order. */
+  async call(command: readonly Argument[], deadlineMs = this.#options.commandTimeoutMs): Promise<Reply> {
+    const [reply] = await this.sequence([command], deadlineMs)
+    return reply as Reply
+  }
+
+  /** Several commands with nothing in between; the first that fails is the failure of all. */
+  async sequence(
+    commands: readonly (readonly Argument[])[],
+    deadlineMs = this.#options.commandTimeoutMs,
+  ): Promise<Reply[]> {
+    const redis = this.#redis ?? (await this.#open())
+    return this.#within(
+      deadlineMs,
+      redis,
+      Promise.all(commands.map(([name, ...rest]) => redis.callBuffer(String(name), ...rest) as Promise<Reply>)),
+    )
+  }
+
+  /** Ends the connection; what is pending fails with 'closed', and so does every later call. */
+  close(): void {
+    this.#isClosed = true
+    this.#drop(this.#redis)
+  }
+
+  #open(): Promise<Redis> {
+    if (this.#isClosed) return Promise.reject(this.#failure('closed', 'the connection was ended'))
+    this.#opening ??= this.#connect().finally(() => {
+      this.#opening = undefined
+    })
+    return this.#opening
+  }
+
+  async #connect(): Promise<Redis> {
+    const redis = new Redis(this.#redisOptions())
+    this.#lastError = undefined
+    redis.on('error', (error: Error) => {
+      this.#lastError = error
+    })
+    redis.on('close', () => {
+      if (this.#redis === redis) this.#redis = undefined
+    })
+    await this.#within(this.#options.connectTimeoutMs + 500, redis, redis.connect())
+    try {
+      await this.#login(redis)
+      if (this.#database !== 0) {
+        await this.#within(this.#options.commandTimeoutMs, redis, redis.call('SELECT', this.#database))
+      }
+      if (this.#expectedId !== undefined) await this.#requireIdentity(redis, this.#expectedId)
+    } catch (error) {
+      this.#drop(redis)
+      throw error
+    }
+    if (this.#isClosed) {
+      this.#drop(redis)
+      throw this.#failure('closed', 'the connection was ended')
+    }
+    this.#redis = redis
+    return redis
+  }
+
+  /** A password that the server does not ask for is no failure: nodes may differ. */
+  async #login(redis: Redis): Promise<void> {
+    const {username, password} = this.#options
+    if (password === undefined) return
+    const words = username === undefined ? [password] : [username, password]
+    try {
+      await this.#within(this.#options.commandTimeoutMs, redis, redis.call('AUTH', ...words))
+      this.#wantsLogin = true
+    } catch (error) {
+      const isNotAsked =
+        error instanceof NodeError && /without any password configured|no password is set/i.test(error.message)
+      if (!isNotAsked) throw error
+    }
+  }
+
+  async #requireIdentity(redis: Redis, expectedId: string): Promise<void> {
+    const id = String(await this.#within(this.#options.commandTimeoutMs, redis, redis.call('CLUSTER', 'MYID')))
+    if (id === expectedId) return
+    const address = formatAddress(this.#address)
+    throw this.#failure(
+      'wrong-node',
+      `${address} is node ${id.slice(0, 8)} now, where node ${expectedId.slice(0, 8)} was before`,
+    )
+  }
+
+  #redisOptions(): RedisOptions {
+    const {tls, connectTimeoutMs} = this.#options
+    const {host, port} = this.#address
+    return {
+      host,
+      port,
+      lazyConnect: true,
+      retryStrategy: () => null,
+      reconnectOnError: null,
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      disableClientInfo: true,
+      protocol: 2,
+      connectTimeout: connectTimeoutMs,
+      keepAlive: 15_000,
+      noDelay: true,
+      ...(tls ? {tls: tlsFor(host, tls)} : {}),
+    }
+  }
+
+  #within<T>(deadlineMs: number, redis: Redis, work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(this.#failure('timeout', `${formatAddress(this.#address)} did not answer within ${seconds(deadlineMs)}`))
+        this.#drop(redis)
+      }, deadlineMs)
+      work.then(
+        (value) => {
+          clearTimeout(timer)
+          resolve(value)
+        },
+        (error: unknown) => {
+          clearTimeout(timer)
+          reject(this.#translate(error as Error & {code?: string}))
+        },
+      )
+    })
+  }
+
+  #drop(redis: Redis | undefined): void {
+    if (this.#redis === redis) this.#redis = undefined
+    redis?.disconnect()
+  }
+
+  #failure(failure: NodeFailure, message: string): NodeError {
+    return new NodeError(failure, formatAddress(this.#address), message)
+  }
+
+  /** ioredis says "Connection is closed." and keeps the reason for the error event. */
+  #translate(error: Error & {code?: string}): NodeError {
+    if (error instanceof NodeError) return error
+    const address = formatAddress(this.#address)
+    if (error.name === 'ReplyError') return replyError(address, error.message)
+    const reason = this.#lastError ?? error
+    if (reason.name === 'ReplyError') return replyError(address, reason.message)
+    const text = withoutControls(reason.message)
+    if (/protocol error/i.test(text)) return this.#failure('not-redis', `${address} does not speak the Redis protocol`)
+    switch (reason.code) {
+      case 'ECONNREFUSED':
+        return this.#failure('refused', `${address} refused the connection: nothing listens there`)
+      case 'ENOTFOUND':
+      case 'EAI_AGAIN':
+        return this.#failure('unresolved', `the name ${this.#address.host} does not resolve`)
+      case 'EHOSTUNREACH':
+      case 'ENETUNREACH':
+      case 'EADDRNOTAVAIL':
+        return this.#failure('no-route', `there is no route to ${address}`)
+      case 'ETIMEDOUT':
+        return this.#failure(
+          'timeout',
+          `${address} did not accept a connection within ${seconds(this.#options.connectTimeoutMs)}`,
+        )
+      case 'ECONNRESET':
+      case 'EPIPE':
+        return this.#failure('closed', `${address} closed the connection`)
+      default:
+        break
+    }
+    if (this.#options.tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
+      return this.#failure('tls', `TLS to ${address} failed: ${text}`)
+    }
+    if (/connection is closed|isn't writeable|stream/i.test(text))
+      return this.#failure('closed', `${address} closed the connection`)
+    return this.#failure('closed', `${address}: ${text}`)
+  }
+}
+
+/** Only a name can be checked against a certificate; nodes are mostly dialled by the IP that the cluster announces. */
+function tlsFor(host: string, tls: TlsOptions): NonNullable<RedisOptions['tls']> {
+  const isName = /[a-z]/i.test(host) && !host.includes(':')
+  const servername = tls.servername ?? (isName ? host : undefined)
+  return {
+    ...(tls.ca ? {ca: [...tls.ca]} : {}),
+    ...(tls.cert ? {cert: tls.cert} : {}),
+    ...(tls.key ? {key: tls.key} : {}),
+    ...(servername === undefined ? {checkServerIdentity: () => undefined} : {servername}),
+    rejectUnauthorized: !tls.isInsecure,
+  }
+}
+
+function seconds(ms: number): string {
+  return `${ms / 1000} s`
+}
