@@ -97,6 +97,7 @@ export class ClusterSession {
   async #look(): Promise<Topology> {
     const views = new Map<NodeId, NodeView>()
     const tried = new Set<NodeId>(this.#unreached.keys())
+    const placeless = new Set<NodeId>()
     const firstPorts = [...this.#ports.values()]
     let round: {id: NodeId; address: NodeAddress}[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
     while (round.length > 0) {
@@ -107,15 +108,17 @@ export class ClusterSession {
       for (const view of found) {
         for (const entry of view?.entries ?? []) {
           if (tried.has(entry.id) || next.has(entry.id) || entry.flags.has('handshake')) continue
-          if (entry.flags.has('noaddr') || entry.announced.port === 0) {
-            tried.add(entry.id)
-            this.#unreached.set(entry.id, {failure: 'no-route', message: 'no node knows an address for it'})
+          if (entry.flags.has('noaddr') || entry.announced.port === 0 || entry.announced.host === '') {
+            placeless.add(entry.id)
             continue
           }
-          if (entry.announced.host !== '') next.set(entry.id, entry.announced)
+          next.set(entry.id, entry.announced)
         }
       }
       round = [...next].map(([id, address]) => ({id, address}))
+    }
+    for (const id of placeless) {
+      if (!tried.has(id)) this.#unreached.set(id, {failure: 'no-route', message: 'no node knows an address for it'})
     }
     if (views.size === 0) {
       const why = this.#unreached.get(this.#seedId) ?? this.#unreached.values().next().value

@@ -114,5 +114,7 @@ export function leftOfRun(record: RunRecord, topology: Topology, now: Date): Slo
   const openSlots = new Set(started.map(({slot}) => slot))
   const left = record.plan.moves.filter(({slot, to}) => topology.owners[slot] !== to || openSlots.has(slot))
   if (left.length === 0) return undefined
-  return left.every(({slot, from, to}) => topology.owners[slot] === from || topology.owners[slot] === to) ? left : undefined
+  return left.every(({slot, from, to}) => topology.owners[slot] === from || topology.owners[slot] === to)
+    ? left
+    : undefined
 }

@@ -150,6 +150,15 @@ export interface MembershipGap {
   readonly unknownTo: readonly NodeId[]
 }
 
+/**
+ * An address that some reached nodes have met, where nobody has introduced itself yet. Until then its ID is a random
+ * stand-in that changes with every try, so it is not a member and not among `Topology.nodes`.
+ */
+export interface Handshake {
+  readonly address: NodeAddress
+  readonly seenBy: readonly NodeId[]
+}
+
 /** Our merged, frozen picture of the cluster. */
 export interface Topology {
   /** The node through which the cluster was found. */
@@ -166,4 +175,6 @@ export interface Topology {
   readonly openSlots: readonly OpenSlot[]
   readonly disagreements: readonly Disagreement[]
   readonly membershipGaps: readonly MembershipGap[]
+  /** Sorted by address. */
+  readonly handshakes: readonly Handshake[]
 }

@@ -1,0 +1,94 @@
+// Bundles src into dist/ (one entry per command), writes oclif.manifest.json and THIRD-PARTY-LICENSES.
+// `--if-possible` is for `prepare`: where esbuild is not installed (npm ci --omit=dev) it does nothing and succeeds.
+import {readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import {fileURLToPath} from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+process.chdir(root)
+
+const esbuild = await import('esbuild').catch((error) => {
+  if (!process.argv.includes('--if-possible')) throw error
+})
+if (!esbuild) {
+  console.error('esbuild is not installed: dist/ is left as it is')
+  process.exit(0)
+}
+
+const metafile = await bundle()
+await writeManifest()
+writeFileSync('THIRD-PARTY-LICENSES', licences(metafile))
+
+async function bundle() {
+  const commands = readdirSync('src/commands', {recursive: true, encoding: 'utf8'}).filter((name) =>
+    name.endsWith('.ts'),
+  )
+  rmSync('dist', {recursive: true, force: true})
+  const result = await esbuild.build({
+    // scripts/demo.js starts its servers through local/instances.
+    entryPoints: [
+      'src/cli.ts',
+      'src/lib/local/instances.ts',
+      ...commands.map((name) => path.join('src/commands', name)),
+    ],
+    outbase: 'src',
+    outdir: 'dist',
+    // Not below dist/commands, where oclif would take each chunk for a command.
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'warning',
+    // The CommonJS packages inside the bundle expect what an ES module does not have.
+    banner: {
+      js: [
+        "import {createRequire as __createRequire} from 'node:module'",
+        "import {fileURLToPath as __fileURLToPath} from 'node:url'",
+        "import {dirname as __pathDirname} from 'node:path'",
+        'const require = __createRequire(import.meta.url)',
+        'const __filename = __fileURLToPath(import.meta.url)',
+        'const __dirname = __pathDirname(__filename)',
+      ].join('\n'),
+    },
+  })
+  return result.metafile
+}
+
+async function writeManifest() {
+  const {Plugin} = await import('@oclif/core/config')
+  rmSync('oclif.manifest.json', {force: true})
+  const plugin = new Plugin({
+    root,
+    type: 'core',
+    isRoot: true,
+    ignoreManifest: true,
+    errorOnManifestCreate: true,
+    respectNoCacheDefault: true,
+  })
+  await plugin.load()
+  writeFileSync('oclif.manifest.json', `${JSON.stringify(plugin.manifest, null, 2)}\n`)
+}
+
+/** The licence texts of all packages of which the bundle holds code. */
+function licences({inputs}) {
+  const folders = new Set()
+  for (const input of Object.keys(inputs)) {
+    const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)
+    if (match) folders.add(match[1])
+  }
+  const sections = [...folders].sort().map((folder) => {
+    const {name, version, license, author} = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
+    const file = readdirSync(folder).find((entry) => /^(licen[cs]e|copying)/i.test(entry))
+    const holder = typeof author === 'string' ? author : author?.name
+    const text = file
+      ? readFileSync(path.join(folder, file), 'utf8').trim()
+      : `Licensed under ${license}${holder ? `, by ${holder}` : ''}. The package ships no licence text.`
+    return `${name} ${version} (${license})\n\n${text}`
+  })
+  const head = 'rcluster contains code of the packages below, each under its own licence.'
+  return `${[head, ...sections].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+}

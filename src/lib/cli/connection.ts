@@ -1,0 +1,85 @@
+/** How is the cluster reached? The connection flags, URLs and environment, as what the adapter wants. */
+import type {InferredFlags} from '@oclif/core/interfaces'
+import {UsageError} from '../errors.ts'
+import type {ConnectionOptions} from '../redis/connect.ts'
+import {formatAddress, type NodeAddress} from '../topology/model.ts'
+import {passwordFromEnvironment, readAuthorities, readCertificate, readPasswordFile} from './credentials.ts'
+import type {connectionFlags} from './flags.ts'
+import {type AddressReference, parseAddress} from './node-argument.ts'
+
+type ConnectionFlags = Partial<InferredFlags<typeof connectionFlags>>
+
+/**
+ * A flag wins over a URL, a URL over the environment. Reads the files that the flags name.
+ * @throws UsageError for URLs that contradict each other, unreadable files, a malformed --address-map.
+ */
+export function connectionOptionsFrom(
+  flags: ConnectionFlags,
+  askedPassword: string | undefined,
+  references: readonly AddressReference[],
+  env: Readonly<Record<string, string | undefined>>,
+): ConnectionOptions {
+  const username = flags.user ?? only('user', references, ({username}) => username)
+  const file = flags['password-file']
+  const password =
+    askedPassword ??
+    flags.password ??
+    (file === undefined ? undefined : readPasswordFile(file)) ??
+    only('password', references, ({password}) => password) ??
+    passwordFromEnvironment(env)
+  if (username !== undefined && password === undefined) {
+    throw new UsageError(`There is no password for the user "${username}"`, {
+      suggestions: ['Set RCLUSTER_PASSWORD, or give --askpass or --password-file.'],
+    })
+  }
+  return {
+    username,
+    password,
+    tls: tlsOptions(flags, references),
+    addressMap: parseAddressMap(flags['address-map'] ?? []),
+    connectTimeoutMs: flags['connect-timeout'] ?? 3000,
+    commandTimeoutMs: flags['command-timeout'] ?? 5000,
+  }
+}
+
+function tlsOptions(flags: ConnectionFlags, references: readonly AddressReference[]): ConnectionOptions['tls'] {
+  const {cacert, cacertdir, cert, key, sni, insecure} = flags
+  const isAsked = flags.tls || [cacert, cacertdir, cert, sni].some((value) => value !== undefined) || insecure
+  if (!isAsked && !only('scheme', references, ({tls}) => tls)) return undefined
+  return {
+    ca: readAuthorities(cacert, cacertdir),
+    cert: cert === undefined ? undefined : readCertificate(cert, '--cert'),
+    key: key === undefined ? undefined : readCertificate(key, '--key'),
+    servername: sni,
+    isInsecure: insecure ?? false,
+  }
+}
+
+/** The one value that the URLs have; those that are silent about it do not count. */
+function only<V>(
+  what: string,
+  references: readonly AddressReference[],
+  pick: (r: AddressReference) => V,
+): V | undefined {
+  const values = new Set(references.map(pick).filter((value) => value !== undefined))
+  if (values.size > 1) {
+    throw new UsageError(`The addresses name more than one ${what}; all nodes are reached in the same way`)
+  }
+  const [value] = values
+  return value
+}
+
+/** "announced=dialled", each an address or a host. @throws UsageError */
+export function parseAddressMap(entries: readonly string[]): Map<string, NodeAddress> {
+  const map = new Map<string, NodeAddress>()
+  for (const entry of entries) {
+    const [announced, dialled, more] = entry.split('=')
+    if (!announced || !dialled || more !== undefined) {
+      throw new UsageError(`--address-map "${entry}" is not ANNOUNCED=DIALLED`, {
+        suggestions: ['For example: --address-map 172.17.0.2:6379=127.0.0.1:7000'],
+      })
+    }
+    map.set(formatAddress(parseAddress(announced)), parseAddress(dialled))
+  }
+  return map
+}

@@ -1,0 +1,125 @@
+/** Which flags do commands share, and how are their values read? */
+import * as Flags from '@oclif/core/flags'
+import {parseDecimal, parseDurationMs, parseInteger, parsePositiveInteger} from './numbers.ts'
+
+/** "--slots 12": 1 or more, up to `max` where given. */
+export const positiveInteger = Flags.custom<number, {max?: number}>({
+  helpValue: 'N',
+  parse: async (text, _context, {name, max}) => parsePositiveInteger(text, `--${name}`, max),
+})
+
+/** 0 or more. */
+export const wholeNumber = Flags.custom<number, {max?: number}>({
+  helpValue: 'N',
+  parse: async (text, _context, {name, max}) => parseInteger(text, `--${name}`, 0, max),
+})
+
+/** 0 … 100, decimals allowed. */
+export const percentage = Flags.custom<number>({
+  helpValue: 'PERCENT',
+  parse: async (text, _context, {name}) => parseDecimal(text, `--${name}`, 0, 100),
+})
+
+/** "30", "30s", "5m", "500ms" to milliseconds. */
+export const duration = Flags.custom<number>({
+  helpValue: 'TIME',
+  parse: async (text, _context, {name}) => parseDurationMs(text, `--${name}`),
+})
+
+/** Repeatable and comma separated, without swallowing the arguments that follow. */
+export const list = Flags.custom<string>({multiple: true, multipleNonGreedy: true, delimiter: ','})
+
+const OUTPUT = 'OUTPUT'
+const CONNECTION = 'CONNECTION'
+
+export const outputFlags = {
+  json: Flags.boolean({
+    summary: 'Print one JSON document on stdout, for failures too.',
+    default: false,
+    helpGroup: OUTPUT,
+  }),
+  quiet: Flags.boolean({char: 'q', summary: 'No progress and no notes.', default: false, helpGroup: OUTPUT}),
+  verbose: Flags.boolean({summary: 'Tell more; stack traces of faults.', default: false, helpGroup: OUTPUT}),
+  'no-color': Flags.boolean({summary: 'No colours; so does NO_COLOR.', default: false, helpGroup: OUTPUT}),
+  progress: Flags.option({options: ['auto', 'plain', 'ndjson'] as const})({
+    summary: 'How progress is told on stderr.',
+    default: 'auto',
+    helpGroup: OUTPUT,
+  }),
+  timeout: duration({
+    summary: 'Stop when the whole command is not done in this time (30, 30s, 5m, 500ms).',
+    helpGroup: OUTPUT,
+  }),
+}
+
+export const connectionFlags = {
+  seed: list({
+    summary: 'Any node of the cluster; may repeat, the first that answers is used. Also RCLUSTER_SEED.',
+    helpValue: 'NODE',
+    helpGroup: CONNECTION,
+  }),
+  user: Flags.string({summary: 'ACL user to log in as.', helpValue: 'NAME', helpGroup: CONNECTION}),
+  password: Flags.string({
+    char: 'a',
+    summary: 'Password; shows in the process list, better: RCLUSTER_PASSWORD.',
+    aliases: ['pass'],
+    helpValue: 'TEXT',
+    helpGroup: CONNECTION,
+    noCacheDefault: true,
+  }),
+  'password-file': Flags.string({
+    summary: 'Read the password from a file, "-" for stdin.',
+    helpValue: 'FILE',
+    helpGroup: CONNECTION,
+    exclusive: ['password', 'askpass'],
+  }),
+  askpass: Flags.boolean({summary: 'Ask for the password.', default: false, helpGroup: CONNECTION}),
+  tls: Flags.boolean({summary: 'Connect with TLS.', default: false, helpGroup: CONNECTION}),
+  cacert: Flags.string({
+    summary: "Verify the servers' certificates with this CA file.",
+    helpValue: 'FILE',
+    helpGroup: CONNECTION,
+  }),
+  cacertdir: Flags.string({
+    summary: 'As --cacert, all files of a folder.',
+    helpValue: 'DIR',
+    helpGroup: CONNECTION,
+  }),
+  cert: Flags.string({
+    summary: 'Client certificate; needs --key.',
+    helpValue: 'FILE',
+    helpGroup: CONNECTION,
+    dependsOn: ['key'],
+  }),
+  key: Flags.string({
+    summary: 'Private key of --cert.',
+    helpValue: 'FILE',
+    helpGroup: CONNECTION,
+    dependsOn: ['cert'],
+  }),
+  sni: Flags.string({summary: 'Server name to ask for with TLS.', helpValue: 'NAME', helpGroup: CONNECTION}),
+  insecure: Flags.boolean({summary: 'Do not verify certificates.', default: false, helpGroup: CONNECTION}),
+  'address-map': list({
+    summary: 'Dial the second address for a node that announces the first; may repeat.',
+    helpValue: 'ANNOUNCED=DIALLED',
+    helpGroup: CONNECTION,
+  }),
+  'connect-timeout': duration({
+    summary: 'How long a node may take to accept a connection.',
+    default: 3000,
+    defaultHelp: async () => '3s' as never,
+    helpGroup: CONNECTION,
+  }),
+  'command-timeout': duration({
+    summary: 'How long a node may take to answer.',
+    default: 5000,
+    defaultHelp: async () => '5s' as never,
+    helpGroup: CONNECTION,
+  }),
+}
+
+/** For commands that change something. */
+export const changeFlags = {
+  yes: Flags.boolean({char: 'y', summary: 'Go ahead without a question.', default: false}),
+  'dry-run': Flags.boolean({summary: 'Show what would be done, and change nothing.', default: false}),
+}

@@ -1,0 +1,63 @@
+/** Which of our errors is this? Everything that was thrown becomes a ClusterError, oclif's parse errors included. */
+import {ClusterError, InternalError, UsageError} from '../errors.ts'
+import {nearestWord} from './nearest-word.ts'
+
+/** What oclif's parse errors carry; each kind is told by what it has, since a bundler may rename classes. */
+interface ParseErrorFacts {
+  readonly oclif?: unknown
+  /** Unknown flags. */
+  readonly flags?: unknown
+  /** Strings: arguments too many. Objects: arguments that are missing. */
+  readonly args?: unknown
+}
+
+/** `command` is what `--help` is asked of; `knownFlags` are its long flags without dashes. */
+export function toClusterError(error: unknown, command: string, knownFlags: readonly string[] = []): ClusterError {
+  if (error instanceof ClusterError) {
+    error.message = withoutParserNoise(error.message)
+    return error
+  }
+  if (!(error instanceof Error)) return new InternalError(`Something was thrown that is no error: ${String(error)}`)
+  const facts = error as Error & ParseErrorFacts
+  if (facts.oclif === undefined) return unexpected(error)
+  const help = `rcluster ${command} --help`.replace('  ', ' ')
+  if (Array.isArray(facts.flags)) {
+    // A mistyped --password=… must not be repeated with its value.
+    const flags = facts.flags.map((flag) => String(flag).replace(/=.*$/s, ''))
+    return new UsageError(`Unknown option${flags.length > 1 ? 's' : ''} ${flags.join(', ')}`, {
+      suggestions: [...similarFlags(flags, knownFlags), help],
+    })
+  }
+  if (Array.isArray(facts.args)) {
+    const args: (string | {name: string})[] = facts.args
+    const names = args.map((arg) => (typeof arg === 'string' ? arg : arg.name.toUpperCase())).join(' ')
+    const isMissing = args.some((arg) => typeof arg !== 'string')
+    const problem = isMissing ? `Missing argument${args.length > 1 ? 's' : ''}` : 'Too many arguments'
+    return new UsageError(`${problem}: ${names}`, {suggestions: [help]})
+  }
+  return new UsageError(withoutParserNoise(error.message), {suggestions: [help]})
+}
+
+/** An error that is none of ours is a fault of ours, whatever threw it. */
+function unexpected(error: Error): InternalError {
+  return new InternalError(`Unexpected fault: ${error.message || error.name}`, {
+    cause: error,
+    suggestions: ['This is a fault of rcluster. Please report it with what --verbose prints.'],
+  })
+}
+
+function similarFlags(flags: readonly string[], knownFlags: readonly string[]): string[] {
+  return flags.flatMap((flag) => {
+    const nearest = nearestWord(flag.replace(/^-+/, ''), knownFlags)
+    return nearest ? [`Did you mean --${nearest}?`] : []
+  })
+}
+
+/** oclif puts its own words around the message of an error thrown while a flag's value is read. */
+function withoutParserNoise(message: string): string {
+  return message
+    .replace(/^Parsing --\S+ \n\t/, '')
+    .replace(/\nSee more help with --help$/, '')
+    .replace(/^The following errors? occurred:\n\s*/, '')
+    .trim()
+}

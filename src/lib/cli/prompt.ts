@@ -1,0 +1,46 @@
+/** How is the person at the terminal asked? Questions go to stderr: stdout is for results. */
+import {createInterface} from 'node:readline/promises'
+import {Writable} from 'node:stream'
+import {CancelledError, UsageError} from '../errors.ts'
+
+export function canAsk(): boolean {
+  return process.stdin.isTTY === true && process.stderr.isTTY === true
+}
+
+/** One line of text; '' when the input ends. @throws the signal's reason when it aborts. */
+export async function askLine(question: string, signal: AbortSignal): Promise<string> {
+  // Not `terminal: true`: raw mode would take Ctrl-C away from our signal handling.
+  const lines = createInterface({input: process.stdin, output: process.stderr, terminal: false})
+  try {
+    const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')))
+    return await Promise.race([lines.question(question, {signal}), ended])
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  } finally {
+    lines.close()
+  }
+}
+
+/** As `askLine`, without echo. */
+export async function askSecret(question: string, signal: AbortSignal): Promise<string> {
+  if (!canAsk()) {
+    throw new UsageError('--askpass needs a terminal to ask on', {
+      suggestions: ['Set RCLUSTER_PASSWORD, or give --password-file.'],
+    })
+  }
+  const nowhere = new Writable({write: (_chunk, _encoding, done) => done()})
+  const lines = createInterface({input: process.stdin, output: nowhere, terminal: true})
+  process.stderr.write(question)
+  try {
+    const cancelled = new Promise<never>((_resolve, reject) => {
+      lines.once('SIGINT', () => reject(new CancelledError('Stopped by Ctrl-C')))
+      lines.once('close', () => reject(new CancelledError('No password was given')))
+    })
+    return await Promise.race([lines.question('', {signal}), cancelled])
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error
+  } finally {
+    process.stderr.write('\n')
+    lines.close()
+  }
+}

@@ -1,0 +1,61 @@
+/** What can be wrong with a cluster? One kind per rule, each with the nodes and slots concerned as data. */
+import type {SlotRanges} from '../slots/slot-ranges.ts'
+import type {Disagreement, NodeId, OpenSlot} from '../topology/model.ts'
+
+/** error: keys, writes or a member are out of order now. warning: works, but not as it should. */
+export type Severity = 'error' | 'warning'
+
+interface FindingBase {
+  readonly severity: Severity
+  /** One line. */
+  readonly message: string
+  /** Sorted; never empty but for rules about slots that nobody holds. */
+  readonly nodes: readonly NodeId[]
+  readonly slots: SlotRanges
+  /** Commands, or sentences where no command helps. */
+  readonly suggestions: readonly string[]
+}
+
+/** What each rule adds. */
+export type Finding = FindingBase &
+  (
+    | {readonly id: 'unreachable-node'; readonly failure: string}
+    | {readonly id: 'failed-node' | 'suspected-node'; readonly saidBy: readonly NodeId[]}
+    /** `winner`: whose claim the servers will settle on by themselves; undefined when nobody stands by one. */
+    | {readonly id: 'disagreement'; readonly disagreement: Disagreement; readonly winner: NodeId | undefined}
+    | {readonly id: 'open-slot'; readonly openSlots: readonly OpenSlot[]}
+    /** `owner`: the unreached node that the slots are assigned to; undefined when nobody claims them. */
+    | {readonly id: 'uncovered-slots'; readonly owner: NodeId | undefined}
+    | {readonly id: 'membership-gap'; readonly unknownTo: readonly NodeId[]}
+    | {readonly id: 'handshake'; readonly address: string}
+    | {readonly id: 'epoch-collision'; readonly configEpoch: number}
+    | {readonly id: 'mixed-versions'; readonly versions: readonly string[]}
+    | {
+        readonly id:
+          | 'cluster-down'
+          | 'replica-link-down'
+          | 'stray-replica'
+          | 'loading-node'
+          | 'orphaned-primary'
+          | 'no-replicas'
+          | 'empty-primary'
+          | 'ghost-node'
+          | 'few-primaries'
+      }
+  )
+
+/** Errors first, then by rule, then by first slot, then by first node. */
+export function compareFindings(a: Finding, b: Finding): number {
+  const firstSlot = (finding: Finding) => finding.slots[0]?.start ?? Number.POSITIVE_INFINITY
+  return (
+    compare(a.severity, b.severity) ||
+    compare(a.id, b.id) ||
+    compare(firstSlot(a), firstSlot(b)) ||
+    compare(a.nodes[0] ?? '', b.nodes[0] ?? '') ||
+    compare(a.message, b.message)
+  )
+}
+
+function compare<T extends string | number>(a: T, b: T): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

@@ -1,0 +1,178 @@
+/** Which slots are not served as they should be? */
+import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
+import {type Disagreement, formatAddress, type NodeId, type OpenSlot, type Topology} from '../topology/model.ts'
+import {labelId, listNodes, replicasOf, seedAddress} from '../topology/queries.ts'
+import type {Finding} from './finding.ts'
+
+export function clusterDown(topology: Topology): readonly Finding[] {
+  const reached = topology.nodes.filter(({reach}) => reach.kind === 'reached')
+  const down = reached.filter(({reach}) => reach.kind === 'reached' && reach.view.clusterInfo.state === 'fail')
+  if (down.length === 0) return []
+  return [
+    {
+      id: 'cluster-down',
+      severity: 'error',
+      message: `cluster_state is fail on ${down.length} of ${reached.length} reached nodes, which refuse keys: ${listNodes(down)}`,
+      nodes: down.map(({id}) => id),
+      slots: [],
+      suggestions: [
+        'A node that has just started or joined takes up to 5 s; otherwise see to the other findings first, then ' +
+          `rcluster check ${seedAddress(topology)}`,
+      ],
+    },
+  ]
+}
+
+/** One finding for each absent owner, and one for the slots that nobody claims. */
+export function uncoveredSlots(topology: Topology): readonly Finding[] {
+  const byOwner = new Map<NodeId | undefined, number[]>()
+  for (const slot of slotsInRanges(topology.uncovered)) {
+    const owner = topology.owners[slot]
+    const slots = byOwner.get(owner)
+    if (slots) slots.push(slot)
+    else byOwner.set(owner, [slot])
+  }
+  return [...byOwner].map(([owner, slots]): Finding => {
+    const ranges = rangesFromSlots(slots)
+    const [isAre, subject] = [slots.length === 1 ? 'is' : 'are', nameSlots(ranges)]
+    return {
+      id: 'uncovered-slots',
+      severity: 'error',
+      message:
+        owner === undefined
+          ? `${subject} ${isAre} uncovered: no node that was reached claims ${slots.length === 1 ? 'it' : 'them'}`
+          : `${subject} ${isAre} uncovered: ${labelId(topology, owner)}, the owner, cannot be reached`,
+      nodes: owner === undefined ? [] : [owner],
+      slots: ranges,
+      suggestions: [wayToCover(topology, owner)],
+      owner,
+    }
+  })
+}
+
+function wayToCover(topology: Topology, owner: NodeId | undefined): string {
+  if (owner === undefined) {
+    return 'Start the node again that held them; only if there is none, CLUSTER ADDSLOTSRANGE gives them to a primary'
+  }
+  const heir = replicasOf(topology, owner).find(({reach}) => reach.kind === 'reached')
+  const start = `Start ${labelId(topology, owner)} again`
+  return heir
+    ? `${start}, or let its replica take over: CLUSTER FAILOVER TAKEOVER on ${formatAddress(heir.address)}`
+    : start
+}
+
+export function disagreements(topology: Topology): readonly Finding[] {
+  return topology.disagreements.map((disagreement): Finding => {
+    const {ranges, opinions} = disagreement
+    const winner = winnerOf(disagreement, topology)
+    const said = opinions.map(({owner, configEpoch, saidBy}) => {
+      const sayers = listNodes(
+        saidBy.flatMap((id) => topology.nodesById.get(id) ?? []),
+        3,
+      )
+      const claim =
+        owner === undefined
+          ? 'nobody'
+          : `${labelId(topology, owner)}${configEpoch === undefined ? '' : ` at epoch ${configEpoch}`}`
+      return `${sayers} ${saidBy.length === 1 ? 'says' : 'say'} ${claim}`
+    })
+    return {
+      id: 'disagreement',
+      severity: 'error',
+      message:
+        `${nameSlots(ranges)}: nodes disagree on the owner: ${said.join('; ')}; ` +
+        (winner === undefined
+          ? 'no node stands by a claim, so none will win'
+          : `${labelId(topology, winner)} will win`),
+      nodes: [...new Set(opinions.flatMap(({owner}) => owner ?? []))].sort(),
+      slots: ranges,
+      suggestions: [
+        winner === undefined
+          ? `Tell the node that holds the keys: CLUSTER SETSLOT <slot> NODE <its own ID>, then rcluster check ${seedAddress(topology)}`
+          : `Nodes settle this among themselves within seconds: rcluster check ${seedAddress(topology)}`,
+      ],
+      disagreement,
+      winner,
+    }
+  })
+}
+
+/** The highest epoch among claims that somebody stands by: the claimant itself, or one that could not be asked. */
+function winnerOf({opinions}: Disagreement, topology: Topology): NodeId | undefined {
+  let winner: {owner: NodeId; epoch: number} | undefined
+  for (const {owner, configEpoch: epoch = 0, saidBy} of opinions) {
+    if (owner === undefined) continue
+    const isStoodBy = topology.nodesById.get(owner)?.reach.kind === 'unreachable' || saidBy.includes(owner)
+    // Opinions are sorted by owner, so the smallest ID wins a tie: as on the servers.
+    if (isStoodBy && (!winner || epoch > winner.epoch)) winner = {owner, epoch}
+  }
+  return winner?.owner
+}
+
+/** One finding for all slots with the same marks at the same nodes. */
+export function openSlots(topology: Topology): readonly Finding[] {
+  return openSlotFindings(topology, topology.openSlots)
+}
+
+export function openSlotFindings(topology: Topology, open: readonly OpenSlot[]): readonly Finding[] {
+  const groups = new Map<string, OpenSlot[]>()
+  for (const openSlot of open) {
+    const key = JSON.stringify([openSlot.migrating, openSlot.importing, openSlot.owner])
+    const group = groups.get(key)
+    if (group) group.push(openSlot)
+    else groups.set(key, [openSlot])
+  }
+  return [...groups.values()].map((group): Finding => {
+    const {migrating, importing, owner} = group[0]!
+    const ranges = rangesFromSlots(group.map(({slot}) => slot))
+    const marks = [
+      ...migrating.map(({node, to}) => `migrating on ${labelId(topology, node)} to ${labelId(topology, to)}`),
+      ...importing.map(({node, from}) => `importing on ${labelId(topology, node)} from ${labelId(topology, from)}`),
+    ]
+    const ownerText = owner === undefined ? 'nobody owns them' : `owner ${labelId(topology, owner)}`
+    const touched = [
+      ...migrating.flatMap(({node, to}) => [node, to]),
+      ...importing.flatMap(({node, from}) => [node, from]),
+    ]
+    return {
+      id: 'open-slot',
+      severity: 'error',
+      message: `${nameSlots(ranges)} ${countSlots(ranges) === 1 ? 'is' : 'are'} open: ${marks.join(', ')} (${ownerText})`,
+      nodes: [...new Set(touched)].sort(),
+      slots: ranges,
+      suggestions: [wayToClose(topology, group[0]!, ranges)],
+      openSlots: group,
+    }
+  })
+}
+
+/** The ends of a move that did not end, when all marks tell of that one move and an end of it owns the slot. */
+export function moveOf(open: OpenSlot): {from: NodeId; to: NodeId} | undefined {
+  const [first, ...others] = [
+    ...open.migrating.map(({node, to}) => ({from: node, to})),
+    ...open.importing.map(({node, from}) => ({from, to: node})),
+  ]
+  if (!first || first.from === first.to || (open.owner !== first.from && open.owner !== first.to)) return undefined
+  return others.every(({from, to}) => from === first.from && to === first.to) ? first : undefined
+}
+
+function wayToClose(topology: Topology, open: OpenSlot, ranges: SlotRanges): string {
+  const move = moveOf(open)
+  const [from, to] = [topology.nodesById.get(move?.from ?? ''), topology.nodesById.get(move?.to ?? '')]
+  if (from && to) {
+    const ends = `--from ${formatAddress(from.address)} --to ${formatAddress(to.address)}`
+    return `rcluster reshard ${seedAddress(topology)} ${ends} --slots-list ${formatRanges(ranges)}`
+  }
+  return (
+    'The marks do not fit one move. Find the keys with CLUSTER COUNTKEYSINSLOT on each of these nodes; a mark on a node ' +
+    'that holds none goes away with CLUSTER SETSLOT <slot> STABLE there'
+  )
+}
+
+/** "slot 866", "5462 slots 5461-10922"; a long list of ranges is cut. */
+export function nameSlots(ranges: SlotRanges): string {
+  const count = countSlots(ranges)
+  if (count === 1) return `slot ${formatRanges(ranges)}`
+  const shown = formatRanges(ranges.slice(0, 8))
+  return `${count} slots ${shown}${ranges.length > 8 ? `,… (${ranges.length} ranges)` : ''}`
+}

@@ -1,0 +1,44 @@
+/**
+ * How do primaries get from the slots that they have to the slots that they should have? Givers and takers are matched so
+ * that few pairs arise and whole ranges travel. Pure.
+ */
+import type {NodeId} from '../topology/model.ts'
+import {pickSlots} from './pick-slots.ts'
+import type {SlotMove} from './plan.ts'
+
+/**
+ * Moves that bring every primary from `own` (ascending slots) to its quota; the quotas add up to the slots. The largest
+ * surplus meets the largest deficit, ties by node ID; a giver's slots go out in ascending order, so a taker gets a run.
+ */
+export function movesToQuotas(
+  own: ReadonlyMap<NodeId, readonly number[]>,
+  quotas: ReadonlyMap<NodeId, number>,
+): SlotMove[] {
+  const givers: {id: NodeId; slots: number[]}[] = []
+  const takers: {id: NodeId; deficit: number}[] = []
+  for (const [id, quota] of quotas) {
+    const slots = own.get(id) ?? []
+    if (slots.length > quota) givers.push({id, slots: pickSlots(slots, slots.length - quota)})
+    if (slots.length < quota) takers.push({id, deficit: quota - slots.length})
+  }
+  givers.sort((a, b) => b.slots.length - a.slots.length || (a.id < b.id ? -1 : 1))
+  takers.sort((a, b) => b.deficit - a.deficit || (a.id < b.id ? -1 : 1))
+
+  const moves: SlotMove[] = []
+  const give = (giver: (typeof givers)[number], taker: (typeof takers)[number], count: number): void => {
+    for (const slot of giver.slots.splice(0, count)) moves.push({slot, from: giver.id, to: taker.id})
+    taker.deficit -= count
+  }
+  // A surplus that is just somebody's deficit makes one pair instead of two.
+  for (const giver of givers) {
+    const match = takers.find(({deficit}) => deficit > 0 && deficit === giver.slots.length)
+    if (match) give(giver, match, giver.slots.length)
+  }
+  for (const taker of takers) {
+    for (const giver of givers) {
+      if (taker.deficit === 0) break
+      if (giver.slots.length > 0) give(giver, taker, Math.min(giver.slots.length, taker.deficit))
+    }
+  }
+  return moves
+}

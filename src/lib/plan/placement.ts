@@ -1,0 +1,110 @@
+/**
+ * Which node becomes what, so that one lost host takes as little along as possible? Deterministic: the order in which the
+ * nodes were given decides between equals. Pure.
+ */
+import type {NodeAddress, NodeId} from '../topology/model.ts'
+
+export interface PlaceableNode {
+  readonly id: NodeId
+  readonly address: NodeAddress
+  /** Failure domain above the host: a rack, an availability zone. */
+  readonly zone?: string
+}
+
+export interface PlacedShard {
+  readonly primary: PlaceableNode
+  readonly replicas: readonly PlaceableNode[]
+}
+
+/** What a pair in one shard costs that shares a host or a zone; a primary and its replica together is the worst. */
+const COST = {hostWithPrimary: 1000, zoneWithPrimary: 100, hostWithReplica: 10, zoneWithReplica: 1}
+
+/** Hosts (and their zones) take turns, so that the first nodes of the result spread over as many as there are. */
+export function interleave(nodes: readonly PlaceableNode[]): PlaceableNode[] {
+  const byZone = groupBy(nodes, (node) => node.zone ?? '')
+  const lanes = byZone.map((zone) => roundRobin(groupBy(zone, (node) => node.address.host)))
+  return roundRobin(lanes)
+}
+
+/**
+ * The first `primaryCount` nodes after interleaving lead; the others follow, `replicasEach` a shard, what is left over
+ * one more each from the first shard on.
+ */
+export function placeShards(nodes: readonly PlaceableNode[], primaryCount: number): PlacedShard[] {
+  const order = interleave(nodes)
+  const shards = order.slice(0, primaryCount).map((primary) => ({primary, replicas: [] as PlaceableNode[]}))
+  const pool = order.slice(primaryCount)
+  while (pool.length > 0) {
+    for (const shard of shards) {
+      if (pool.length === 0) break
+      const costs = pool.map((node) => costOf(shard.primary, [...shard.replicas, node]))
+      const [chosen] = pool.splice(costs.indexOf(Math.min(...costs)), 1)
+      if (chosen) shard.replicas.push(chosen)
+    }
+  }
+  improveBySwaps(shards)
+  return shards
+}
+
+/** Exchanges replicas of two shards as long as that lowers the cost; ends, for the cost only falls. */
+function improveBySwaps(shards: readonly {primary: PlaceableNode; replicas: PlaceableNode[]}[]): void {
+  for (let isBetter = true; isBetter; ) {
+    isBetter = false
+    for (const [a, one] of shards.entries()) {
+      if (costOf(one.primary, one.replicas) === 0) continue
+      for (const [b, two] of shards.entries()) {
+        if (a !== b && swapBest(one, two)) isBetter = true
+      }
+    }
+  }
+}
+
+function swapBest(
+  one: {primary: PlaceableNode; replicas: PlaceableNode[]},
+  two: {primary: PlaceableNode; replicas: PlaceableNode[]},
+): boolean {
+  const before = costOf(one.primary, one.replicas) + costOf(two.primary, two.replicas)
+  for (const [i, mine] of one.replicas.entries()) {
+    for (const [j, theirs] of two.replicas.entries()) {
+      const after = costOf(one.primary, one.replicas.with(i, theirs)) + costOf(two.primary, two.replicas.with(j, mine))
+      if (after >= before) continue
+      one.replicas[i] = theirs
+      two.replicas[j] = mine
+      return true
+    }
+  }
+  return false
+}
+
+/** 0: no two members of the shard share a host or a zone. */
+export function costOf(primary: PlaceableNode, replicas: readonly PlaceableNode[]): number {
+  let cost = 0
+  for (const [index, replica] of replicas.entries()) {
+    if (replica.address.host === primary.address.host) cost += COST.hostWithPrimary
+    if (sharesZone(replica, primary)) cost += COST.zoneWithPrimary
+    for (const other of replicas.slice(index + 1)) {
+      if (replica.address.host === other.address.host) cost += COST.hostWithReplica
+      if (sharesZone(replica, other)) cost += COST.zoneWithReplica
+    }
+  }
+  return cost
+}
+
+function sharesZone(a: PlaceableNode, b: PlaceableNode): boolean {
+  return a.zone !== undefined && a.zone === b.zone
+}
+
+function groupBy(nodes: readonly PlaceableNode[], keyOf: (node: PlaceableNode) => string): PlaceableNode[][] {
+  const groups = new Map<string, PlaceableNode[]>()
+  for (const node of nodes) {
+    const group = groups.get(keyOf(node))
+    if (group) group.push(node)
+    else groups.set(keyOf(node), [node])
+  }
+  return [...groups.values()]
+}
+
+function roundRobin(lanes: readonly (readonly PlaceableNode[])[]): PlaceableNode[] {
+  const longest = Math.max(0, ...lanes.map((lane) => lane.length))
+  return Array.from({length: longest}, (_, turn) => lanes.flatMap((lane) => lane.slice(turn, turn + 1))).flat()
+}

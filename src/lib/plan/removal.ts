@@ -1,0 +1,66 @@
+/** Who leaves, and whom do the replicas follow that stay? Pure. */
+import {RefusedError, UsageError} from '../errors.ts'
+import {countSlots} from '../slots/slot-ranges.ts'
+import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {labelNode, primaries, replicasOf, slotsOf} from '../topology/queries.ts'
+import type {RemovalPlan} from './plan.ts'
+import {quietestPrimary} from './quietest-primary.ts'
+
+/**
+ * @throws RefusedError 'node-has-slots' when a victim owns slots; UsageError when a node is named twice or none would be
+ *   left.
+ */
+export function planRemoval(topology: Topology, {victims}: {readonly victims: readonly NodeId[]}): RemovalPlan {
+  const leaving = new Set(victims)
+  const nodes = victims.map((id) => {
+    const node = topology.nodesById.get(id)
+    if (!node) throw new UsageError(`node ${id} is not part of the cluster`)
+    return node
+  })
+  if (leaving.size < victims.length) throw new UsageError('a node is named twice')
+  if (leaving.size >= topology.nodes.length) throw new UsageError('no node would be left')
+  requireSlotless(topology, nodes)
+
+  const staying = primaries(topology).filter(({id, reach}) => !leaving.has(id) && reach.kind === 'reached')
+  const withSlots = staying.filter(({id}) => slotsOf(topology, id).length > 0)
+  const load = new Map<NodeId, number>(
+    staying.map(({id}) => [id, replicasOf(topology, id).filter((replica) => !leaving.has(replica.id)).length]),
+  )
+  const orphans = nodes.flatMap(({id}) =>
+    replicasOf(topology, id).filter((replica) => !leaving.has(replica.id) && replica.reach.kind === 'reached'),
+  )
+  const rehomed = orphans.map((replica) => {
+    const home = quietestPrimary(withSlots.length > 0 ? withSlots : staying, load, replica.address.host)
+    if (!home) {
+      throw new UsageError(`no primary is left that ${labelNode(replica)} could follow`, {
+        suggestions: ['remove that replica, too'],
+      })
+    }
+    load.set(home.id, (load.get(home.id) ?? 0) + 1)
+    return {id: replica.id, address: formatAddress(replica.address), primaryId: home.id}
+  })
+  return {
+    version: 1,
+    kind: 'del-node',
+    victims: nodes.map((node) => ({
+      id: node.id,
+      address: formatAddress(node.address),
+      isReachable: node.reach.kind === 'reached',
+    })),
+    rehomed,
+    warnings: [],
+  }
+}
+
+function requireSlotless(topology: Topology, nodes: readonly ClusterNode[]): void {
+  const full = nodes.filter(({id}) => slotsOf(topology, id).length > 0)
+  if (full.length === 0) return
+  throw new RefusedError(
+    'node-has-slots',
+    full.map((node) => `${labelNode(node)} owns ${countSlots(slotsOf(topology, node.id))} slots`).join(', '),
+    {
+      details: {nodes: full.map(({id}) => id)},
+      suggestions: ['add --drain to move them to the other primaries first'],
+    },
+  )
+}

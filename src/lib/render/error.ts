@@ -1,0 +1,54 @@
+/** How is a failure told: to people as text, to programs as a document? */
+import type {ClusterError} from '../errors.ts'
+import {cleanLines} from './clean.ts'
+import type {Style} from './colour.ts'
+
+/** "Error: message", then each suggestion on a line of its own; never wrapped, so that logs can be searched. */
+export function renderError(error: ClusterError, style: Style, isVerbose: boolean): string {
+  const lines = [`${style.chalk.red('Error:')} ${cleanLines(error.message)}`]
+  const arrow = style.isUnicode ? '→' : '->'
+  for (const suggestion of error.suggestions) lines.push(`  ${arrow} ${cleanLines(suggestion)}`)
+  if (isVerbose) {
+    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+      lines.push(cleanLines(cause.stack ?? cause.message))
+    }
+  }
+  return lines.join('\n')
+}
+
+export function renderWarning(text: string, style: Style): string {
+  return `${style.chalk.yellow('Warning:')} ${cleanLines(text)}`
+}
+
+export interface ErrorDocument {
+  readonly version: 1
+  readonly command: string
+  readonly ok: false
+  readonly warnings: readonly string[]
+  readonly error: {
+    readonly code: string
+    readonly exitCode: number
+    readonly message: string
+    readonly details: Readonly<Record<string, unknown>>
+    readonly suggestions: readonly string[]
+  }
+}
+
+export function errorDocument(command: string, error: ClusterError, warnings: readonly string[]): ErrorDocument {
+  const {code, exitCode, message, details, suggestions} = error
+  return {version: 1, command, ok: false, warnings, error: {code, exitCode, message, details, suggestions}}
+}
+
+/** JSON text of a document; maps become objects, sets arrays. */
+export function renderJson(document: unknown): string {
+  return JSON.stringify(
+    document,
+    (_key, value: unknown) => {
+      if (value instanceof Map) return Object.fromEntries(value)
+      if (value instanceof Set) return [...value]
+      if (typeof value === 'bigint') return value.toString()
+      return value
+    },
+    2,
+  )
+}

@@ -1,0 +1,130 @@
+/** What would a plan do? The same text before the question and for --dry-run; the plan's warnings come last. */
+import type {CreatePlan, JoinPlan, MovePlan, Plan, RemovalPlan} from '../plan/plan.ts'
+import {rangesFromSlots} from '../slots/slot-ranges.ts'
+import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {plural} from './amounts.ts'
+import {clean} from './clean.ts'
+import type {Style} from './colour.ts'
+import {renderWarning} from './error.ts'
+import {renderTable} from './table.ts'
+import {renderRanges} from './topology.ts'
+
+/** Every primary before and after, then what goes from where to where. */
+export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style): string {
+  const {chalk} = style
+  const changes = renderTable(
+    [
+      {title: 'Primary'},
+      {title: 'Before', align: 'right'},
+      {title: 'After', align: 'right'},
+      {title: 'Change', align: 'right'},
+    ],
+    plan.primaries.map(({address, slotsBefore, slotsAfter}) => {
+      const change = slotsAfter - slotsBefore
+      const paint = change === 0 ? chalk.dim : change > 0 ? chalk.green : chalk.yellow
+      return [
+        clean(address),
+        String(slotsBefore),
+        String(slotsAfter),
+        paint(change > 0 ? `+${change}` : String(change)),
+      ]
+    }),
+    style,
+  )
+  if (plan.moves.length === 0) return withWarnings(plan, style, [changes, '', 'No slot has to move.'])
+  const nameOf = (id: NodeId): string => nodeName(id, topology, plan.primaries)
+  const pairs = new Map<string, {from: NodeId; to: NodeId; slots: number[]}>()
+  for (const {slot, from, to} of plan.moves) {
+    const pair = pairs.get(`${from} ${to}`) ?? {from, to, slots: []}
+    pair.slots.push(slot)
+    pairs.set(`${from} ${to}`, pair)
+  }
+  const moved = [...pairs.values()].map((pair) => ({...pair, ranges: rangesFromSlots(pair.slots)}))
+  const widest = Math.max(
+    ...moved.map(({from, to}) => Math.max(4, nameOf(from).length) + Math.max(2, nameOf(to).length)),
+  )
+  const rangesWidth = Math.max(16, style.columns - widest - 5 - 6)
+  const moves = renderTable(
+    [{title: 'From'}, {title: 'To'}, {title: 'Slots', align: 'right'}, {title: 'Ranges'}],
+    moved.map(({from, to, slots, ranges}) => [
+      nameOf(from),
+      nameOf(to),
+      String(slots.length),
+      renderRanges(ranges, rangesWidth),
+    ]),
+    style,
+  )
+  const ranges = moved.reduce((sum, pair) => sum + pair.ranges.length, 0)
+  const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}.`
+  return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total)])
+}
+
+export function renderCreatePlan(plan: CreatePlan, style: Style): string {
+  const replicas = plan.primaries.reduce((sum, primary) => sum + primary.replicas.length, 0)
+  const table = renderTable(
+    [{title: 'Primary'}, {title: 'Slots'}, {title: replicas > 0 ? 'Replicas' : ''}],
+    plan.primaries.map((primary) => [
+      clean(primary.address),
+      primary.slots,
+      primary.replicas.map(({address}) => clean(address)).join(' '),
+    ]),
+    style,
+  )
+  const primaries = plan.primaries.length
+  const total = `A cluster of ${primaries === 1 ? '1 primary' : `${primaries} primaries`} and ${plural(replicas, 'replica')}.`
+  return withWarnings(plan, style, [table, '', style.chalk.bold(total)])
+}
+
+export function renderJoinPlan(plan: JoinPlan, topology: Topology, style: Style): string {
+  const table = renderTable(
+    [{title: 'Joins'}, {title: 'ID'}, {title: 'As'}],
+    plan.newcomers.map(({id, address, role, primaryId}) => [
+      clean(address),
+      shortId(id),
+      role === 'primary'
+        ? 'primary without slots'
+        : `replica of ${nodeName(primaryId ?? '', topology, plan.newcomers)}`,
+    ]),
+    style,
+  )
+  return withWarnings(plan, style, [table])
+}
+
+export function renderRemovalPlan(plan: RemovalPlan, topology: Topology, style: Style): string {
+  const parts = [
+    renderTable(
+      [{title: 'Leaves'}, {title: 'ID'}, {title: ''}],
+      plan.victims.map(({id, address, isReachable}) => [
+        clean(address),
+        shortId(id),
+        isReachable ? 'is reset when forgotten' : 'does not answer: is only forgotten',
+      ]),
+      style,
+    ),
+  ]
+  if (plan.rehomed.length > 0) {
+    parts.push(
+      '',
+      renderTable(
+        [{title: 'Replica'}, {title: 'Will follow'}],
+        plan.rehomed.map(({address, primaryId}) => [clean(address), nodeName(primaryId, topology)]),
+        style,
+      ),
+    )
+  }
+  return withWarnings(plan, style, parts)
+}
+
+function withWarnings(plan: Plan, style: Style, lines: readonly string[]): string {
+  return [...lines, ...plan.warnings.map((text) => renderWarning(text, style))].join('\n')
+}
+
+/** Its address; newcomers that no node knows yet are looked up in the plan. */
+function nodeName(id: NodeId, topology: Topology, others: readonly {id: NodeId; address: string}[] = []): string {
+  const node = topology.nodesById.get(id)
+  return clean(node ? formatAddress(node.address) : (others.find((other) => other.id === id)?.address ?? shortId(id)))
+}
+
+function shortId(id: NodeId): string {
+  return id.slice(0, 8)
+}

@@ -1,0 +1,94 @@
+/** What does `--json` say of a cluster? Plain data, slots as "0-5460,5462", amounts in bytes. */
+
+import {SLOT_COUNT} from '../slots/slot.ts'
+import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
+import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {keyCount, nodeState, replicaLagBytes} from './topology.ts'
+
+export interface NodeDocument {
+  readonly id: NodeId
+  readonly address: string
+  readonly announced: string
+  readonly hostname: string | null
+  readonly role: 'primary' | 'replica'
+  readonly primaryId: NodeId | null
+  readonly slots: string
+  readonly slotCount: number
+  readonly configEpoch: number
+  readonly flags: readonly string[]
+  /** In a few words: "ok", "link down", "no answer (timeout)". */
+  readonly state: string
+  readonly isReachable: boolean
+  /** Why it could not be asked. */
+  readonly failure: {readonly kind: string; readonly message: string} | null
+  /** null when it could not be asked, here and below. */
+  readonly keys: number | null
+  readonly memoryBytes: number | null
+  readonly lagBytes: number | null
+  readonly server: string | null
+  readonly version: string | null
+  readonly availabilityZone: string | null
+}
+
+export interface TopologyDocument {
+  readonly nodes: readonly NodeDocument[]
+  readonly shards: readonly {
+    readonly primary: NodeId
+    readonly replicas: readonly NodeId[]
+    readonly slots: string
+    readonly slotCount: number
+    readonly keys: number | null
+  }[]
+  readonly coveredSlots: number
+  readonly uncovered: string
+  readonly openSlots: Topology['openSlots']
+  readonly disagreements: readonly {
+    readonly slots: string
+    readonly opinions: Topology['disagreements'][number]['opinions']
+  }[]
+  /** IDs of nodes that could not be asked. */
+  readonly unreachable: readonly NodeId[]
+}
+
+export function topologyDocument(topology: Topology): TopologyDocument {
+  return {
+    nodes: topology.nodes.map((node) => nodeDocument(node, topology)),
+    shards: topology.shards.map(({primary, replicas}) => ({
+      primary: primary.id,
+      replicas: replicas.map(({id}) => id),
+      slots: formatRanges(primary.ranges),
+      slotCount: countSlots(primary.ranges),
+      keys: keyCount(primary) ?? null,
+    })),
+    coveredSlots: SLOT_COUNT - countSlots(topology.uncovered),
+    uncovered: formatRanges(topology.uncovered),
+    openSlots: topology.openSlots,
+    disagreements: topology.disagreements.map(({ranges, opinions}) => ({slots: formatRanges(ranges), opinions})),
+    unreachable: topology.nodes.filter(({reach}) => reach.kind === 'unreachable').map(({id}) => id),
+  }
+}
+
+function nodeDocument(node: ClusterNode, topology: Topology): NodeDocument {
+  const info = node.reach.kind === 'reached' ? node.reach.view.serverInfo : undefined
+  return {
+    id: node.id,
+    address: formatAddress(node.address),
+    announced: formatAddress(node.announced),
+    hostname: node.hostname ?? null,
+    role: node.role,
+    primaryId: node.primaryId ?? null,
+    slots: formatRanges(node.ranges),
+    slotCount: countSlots(node.ranges),
+    configEpoch: node.configEpoch,
+    flags: [...node.flags].sort(),
+    state: nodeState(node, topology).text,
+    isReachable: node.reach.kind === 'reached',
+    failure: node.reach.kind === 'unreachable' ? {kind: node.reach.failure, message: node.reach.message} : null,
+    keys: keyCount(node) ?? null,
+    memoryBytes: info?.usedMemoryBytes ?? null,
+    lagBytes: node.role === 'replica' ? (replicaLagBytes(node, topology) ?? null) : null,
+    server: info?.flavour ?? null,
+    version: info?.version ?? null,
+    availabilityZone: info?.availabilityZone ?? null,
+  }
+}

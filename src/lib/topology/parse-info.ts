@@ -1,0 +1,73 @@
+/** What do CLUSTER INFO and INFO say, as far as we use it? */
+import type {ClusterInfo, ServerInfo} from './model.ts'
+
+/** @throws Error naming the first field that is missing or no number. */
+export function parseClusterInfo(text: string): ClusterInfo {
+  const fields = fieldsOf(text)
+  const state = fields.get('cluster_state')
+  if (state === undefined) throw new Error('CLUSTER INFO does not tell cluster_state')
+  const count = (name: string): number => {
+    const value = numberOf(fields.get(name))
+    if (value === undefined) throw new Error(`CLUSTER INFO does not tell ${name}`)
+    return value
+  }
+  return {
+    state: state === 'ok' ? 'ok' : 'fail',
+    knownNodes: count('cluster_known_nodes'),
+    currentEpoch: count('cluster_current_epoch'),
+    myEpoch: count('cluster_my_epoch'),
+  }
+}
+
+/**
+ * Never throws: a user without the right to INFO (text '') still gets a server, of version ''.
+ * `isClusterEnabled` is false only where the server says so.
+ */
+export function parseServerInfo(text: string): ServerInfo {
+  const fields = fieldsOf(text)
+  const isReplica = fields.get('role') === 'slave'
+  const linkState = fields.get('master_link_status')
+  const idleSeconds = numberOf(fields.get('master_last_io_seconds_ago'))
+  // Valkey goes on telling the Redis version that it is compatible with (7.2.4), beside its own.
+  const isValkey = fields.get('server_name') === 'valkey' || fields.has('valkey_version')
+  return {
+    flavour: isValkey ? 'valkey' : 'redis',
+    version: fields.get(isValkey ? 'valkey_version' : 'redis_version') ?? '',
+    isClusterEnabled: fields.get('cluster_enabled') !== '0',
+    isLoading: fields.get('loading') === '1' || fields.get('async_loading') === '1',
+    usedMemoryBytes: numberOf(fields.get('used_memory')),
+    maxMemoryBytes: numberOf(fields.get('maxmemory')),
+    maxMemoryPolicy: fields.get('maxmemory_policy'),
+    keysByDatabase: keysByDatabase(fields),
+    replicationOffset: numberOf(isReplica ? fields.get('slave_repl_offset') : fields.get('master_repl_offset')),
+    isPrimaryLinkUp: isReplica && linkState !== undefined ? linkState === 'up' : undefined,
+    // -1: there never was a byte, or the link is down.
+    primaryLastIoSeconds: isReplica && idleSeconds !== undefined && idleSeconds >= 0 ? idleSeconds : undefined,
+    availabilityZone: fields.get('availability_zone') || undefined,
+    opsPerSecond: numberOf(fields.get('instantaneous_ops_per_sec')),
+  }
+}
+
+function fieldsOf(text: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>()
+  for (const line of text.split(/\r?\n/)) {
+    const colon = line.indexOf(':')
+    if (colon > 0 && !line.startsWith('#')) fields.set(line.slice(0, colon), line.slice(colon + 1))
+  }
+  return fields
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^-?\d+$/.test(text) ? Number(text) : undefined
+}
+
+/** "db0:keys=20,expires=0,avg_ttl=0" */
+function keysByDatabase(fields: ReadonlyMap<string, string>): ReadonlyMap<number, number> {
+  const keys = new Map<number, number>()
+  for (const [name, value] of fields) {
+    const database = /^db(\d+)$/.exec(name)?.[1]
+    const count = /^keys=(\d+)(?:,|$)/.exec(value)?.[1]
+    if (database !== undefined && count !== undefined) keys.set(Number(database), Number(count))
+  }
+  return keys
+}

@@ -1,0 +1,142 @@
+/** Who is who in a topology? Reads a Topology, changes nothing. */
+import {createHash} from 'node:crypto'
+import {UsageError} from '../errors.ts'
+import {formatRanges, rangesFromSlots, type SlotRanges} from '../slots/slot-ranges.ts'
+import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Shard, type Topology} from './model.ts'
+
+/** All primaries, slotless and unreachable ones too, in the order of the shards. */
+export function primaries(topology: Topology): readonly ClusterNode[] {
+  return topology.shards.map((shard) => shard.primary)
+}
+
+/** By ID; empty for a node that is no primary. */
+export function replicasOf(topology: Topology, id: NodeId): readonly ClusterNode[] {
+  return shardOf(topology, id)?.replicas.filter((replica) => replica.primaryId === id) ?? []
+}
+
+/** The shard that the node leads or follows in; undefined for a replica of an unknown primary. */
+export function shardOf(topology: Topology, nodeId: NodeId): Shard | undefined {
+  const primaryId = topology.nodesById.get(nodeId)?.primaryId ?? nodeId
+  return topology.shards.find((shard) => shard.primary.id === primaryId)
+}
+
+/** The settled owner, who may be out of reach (then the slot is uncovered). */
+export function ownerOf(topology: Topology, slot: number): ClusterNode | undefined {
+  const id = topology.owners[slot]
+  return id === undefined ? undefined : topology.nodesById.get(id)
+}
+
+const slotsByOwner = new WeakMap<Topology, ReadonlyMap<NodeId, SlotRanges>>()
+
+/** What the node settledly owns. This may differ from `node.ranges`, which is its own claim. */
+export function slotsOf(topology: Topology, id: NodeId): SlotRanges {
+  let byOwner = slotsByOwner.get(topology)
+  if (!byOwner) {
+    const slots = new Map<NodeId, number[]>()
+    for (const [slot, owner] of topology.owners.entries()) {
+      if (owner === undefined) continue
+      const owned = slots.get(owner)
+      if (owned) owned.push(slot)
+      else slots.set(owner, [slot])
+    }
+    byOwner = new Map([...slots].map(([owner, owned]) => [owner, rangesFromSlots(owned)]))
+    slotsByOwner.set(topology, byOwner)
+  }
+  return byOwner.get(id) ?? []
+}
+
+/** 16 hex digits that are equal for equal settled slot maps: first half of a SHA-256 over sorted "id:ranges" lines. */
+export function slotMapFingerprint(topology: Topology): string {
+  const lines = topology.nodes
+    .map(({id}) => ({id, slots: formatRanges(slotsOf(topology, id))}))
+    .filter(({slots}) => slots !== '')
+    .map(({id, slots}) => `${id}:${slots}`)
+  return createHash('sha256').update(lines.sort().join('\n')).digest('hex').slice(0, 16)
+}
+
+/**
+ * The node that `text` names. Tried in this order: a whole ID; the address that we dial; an announced address or
+ * "hostname:port"; a bare announced hostname; the beginning of an ID. "localhost", 127.0.0.1 and ::1 stand for each
+ * other where nothing matches better. Letter case does not matter.
+ * @throws UsageError when several nodes fit equally well, naming them.
+ */
+export function findNode(topology: Topology, text: string): ClusterNode | undefined {
+  const word = text.trim().toLowerCase()
+  if (word === '') return undefined
+  const whole = topology.nodesById.get(word)
+  if (whole) return whole
+  const address = splitAddress(word)
+  const isAt = (wanted: NodeAddress, {host, port}: NodeAddress) =>
+    port === wanted.port && host !== '' && host.toLowerCase() === wanted.host
+  const isLooselyAt = (wanted: NodeAddress, {host, port}: NodeAddress) =>
+    port === wanted.port && isLoopbackName(host.toLowerCase()) && isLoopbackName(wanted.host)
+  const tests: ((node: ClusterNode) => boolean)[] = []
+  if (address) {
+    tests.push(
+      (node) => isAt(address, node.address),
+      (node) => isAt(address, node.announced) || isAt(address, {host: node.hostname ?? '', port: node.announced.port}),
+      (node) => isLooselyAt(address, node.address) || isLooselyAt(address, node.announced),
+    )
+  } else {
+    tests.push((node) => node.hostname?.toLowerCase() === word)
+    if (/^[0-9a-f]{1,40}$/.test(word)) tests.push((node) => node.id.startsWith(word))
+  }
+  for (const test of tests) {
+    const found = topology.nodes.filter(test)
+    if (found.length > 1) throw ambiguous(text, found)
+    if (found[0]) return found[0]
+  }
+  return undefined
+}
+
+/** As `findNode`. @throws UsageError when no node fits, listing the known ones. */
+export function requireNode(topology: Topology, text: string): ClusterNode {
+  const node = findNode(topology, text)
+  if (node) return node
+  throw new UsageError(`no node of this cluster is called "${text.trim()}"`, {
+    details: {node: text.trim()},
+    suggestions: [`The nodes are ${listNodes(topology.nodes, 12)}`],
+  })
+}
+
+function ambiguous(text: string, found: readonly ClusterNode[]): UsageError {
+  return new UsageError(`"${text.trim()}" names ${found.length} nodes: ${listNodes(found, 12)}`, {
+    details: {node: text.trim(), candidates: found.map((node) => node.id)},
+    suggestions: ['Give more digits of the node ID, or the address.'],
+  })
+}
+
+/** "host:port", "[::1]:7000", "::1:7000", "host:port@busport"; undefined for a word without a port. */
+function splitAddress(word: string): NodeAddress | undefined {
+  const match = /^(.+):(\d{1,5})(?:@\d{1,5}(?:,.*)?)?$/.exec(word)
+  return match ? {host: match[1]!.replace(/^\[(.*)\]$/, '$1'), port: Number(match[2])} : undefined
+}
+
+function isLoopbackName(host: string): boolean {
+  return host === 'localhost' || host === '127.0.0.1' || host === '::1'
+}
+
+/** "127.0.0.1:7000 (07c37dfe)" */
+export function labelNode(node: ClusterNode): string {
+  const place = node.address.port === 0 ? 'noaddr' : formatAddress(node.address)
+  return `${place} (${node.id.slice(0, 8)})`
+}
+
+/** As `labelNode`; an ID that is no member shows its first eight digits. */
+export function labelId(topology: Topology, id: NodeId): string {
+  const node = topology.nodesById.get(id)
+  return node ? labelNode(node) : `an unknown node (${id.slice(0, 8)})`
+}
+
+/** "a, b and 3 more" */
+export function listNodes(nodes: readonly ClusterNode[], limit = 6): string {
+  const labels = nodes.slice(0, limit).map(labelNode)
+  if (nodes.length > limit) return `${labels.join(', ')} and ${nodes.length - limit} more`
+  return labels.length > 1 ? `${labels.slice(0, -1).join(', ')} and ${labels.at(-1)}` : (labels[0] ?? 'none')
+}
+
+/** Where the next command finds this cluster again. */
+export function seedAddress(topology: Topology): string {
+  const seed = topology.nodesById.get(topology.seedId) ?? topology.nodes.find(({reach}) => reach.kind === 'reached')
+  return seed ? formatAddress(seed.address) : ''
+}

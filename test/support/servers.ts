@@ -1,0 +1,389 @@
+/**
+ * Real servers for tests: which are there, and how are they started, stopped, frozen and killed?
+ *
+ * All listen on 127.0.0.1, each in a folder of its own below one temporary folder. They end with stop(), with the
+ * process that started them, and, should that be killed, through a guardian that notices.
+ */
+import {type ChildProcess, spawn} from 'node:child_process'
+import {once} from 'node:events'
+import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {Redis} from 'ioredis'
+import {describe, test} from 'vitest'
+import {findServers} from '../../src/lib/local/find-server.ts'
+import {isNodePortFree, LOOPBACK} from '../../src/lib/local/ports.ts'
+
+export const SERVER_NAMES = ['redis-7.0', 'redis-8.0', 'redis-8.6', 'valkey-8.1', 'valkey-9.1'] as const
+/** 'own': what the machine has, where nothing of the matrix can be had (macOS, distributions without apt). */
+export type ServerName = (typeof SERVER_NAMES)[number] | 'own'
+
+export interface ServerKind {
+  readonly name: ServerName
+  readonly family: 'redis' | 'valkey'
+  /** As the server says it: "8.6.3". Empty when it is not there. */
+  readonly version: string
+  /** Paths of the programs. */
+  readonly server: string
+  readonly cli: string
+  readonly benchmark: string
+}
+
+export function serversPrefix(): string {
+  return process.env['RCLUSTER_SERVERS_PREFIX'] ?? fileURLToPath(new URL('../../.servers', import.meta.url))
+}
+
+function describeKind(name: ServerName): ServerKind {
+  const folder = path.join(serversPrefix(), name)
+  const versionFile = path.join(folder, 'VERSION')
+  return {
+    name,
+    family: name.startsWith('valkey') ? 'valkey' : 'redis',
+    version: existsSync(versionFile) ? readFileSync(versionFile, 'utf8').trim() : '',
+    server: path.join(folder, 'bin/server'),
+    cli: path.join(folder, 'bin/cli'),
+    benchmark: path.join(folder, 'bin/benchmark'),
+  }
+}
+
+/** RCLUSTER_TEST_KINDS=redis-7.0,valkey-9.1 leaves the others out, which are then reported as not run. */
+function isWanted(name: ServerName): boolean {
+  const wanted = process.env['RCLUSTER_TEST_KINDS']?.split(/[\s,]+/).filter((word) => word !== '')
+  return !wanted || wanted.length === 0 || wanted.includes(name)
+}
+
+const ofMatrix = () =>
+  SERVER_NAMES.filter(isWanted)
+    .map(describeKind)
+    .filter(({version}) => version !== '')
+
+async function findOwn(): Promise<ServerKind | undefined> {
+  if (ofMatrix().length > 0) return undefined
+  const [server] = await findServers(process.env).catch(() => [])
+  if (!server) return undefined
+  const sibling = (tool: string) => server.path.replace(/server$/, tool)
+  return {name: 'own', ...server, server: server.path, cli: sibling('cli'), benchmark: sibling('benchmark')}
+}
+
+const own = await findOwn()
+
+/** The servers of the matrix that are there; without any, the machine's own if it has one. */
+export function serverKinds(): readonly ServerKind[] {
+  const kinds = ofMatrix()
+  return kinds.length === 0 && own ? [own] : kinds
+}
+
+/** Those that are not there, or were left out. */
+export function missingKinds(): readonly ServerName[] {
+  const present = new Set(serverKinds().map(({name}) => name))
+  return SERVER_NAMES.filter((name) => !present.has(name))
+}
+
+/** In CI a missing server is a failure, elsewhere it is only said. */
+export function isMatrixRequired(): boolean {
+  return process.env['CI'] === 'true' || process.env['RCLUSTER_REQUIRE_MATRIX'] === '1'
+}
+
+/** One describe block for each server of the matrix. Tests of a missing one are listed as not run, or fail in CI. */
+export function forEachKind(title: string, define: (kind: ServerKind) => void): void {
+  const present = new Map(serverKinds().map((kind) => [kind.name, kind]))
+  for (const name of [...SERVER_NAMES, ...(present.has('own') ? (['own'] as const) : [])]) {
+    const kind = present.get(name)
+    if (kind) {
+      describe(`${title} [${name}]`, () => define(kind))
+    } else if (isMatrixRequired()) {
+      describe(`${title} [${name}]`, () => {
+        test('has its server', () => {
+          throw new Error(`${name} is not in ${serversPrefix()}: run scripts/servers.sh`)
+        })
+      })
+    } else {
+      describe.skip(`${title} [${name}]`, () => define(describeKind(name)))
+    }
+  }
+}
+
+/** The first present kind of a family, for tests that need one server of any version. */
+export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
+  const kind = serverKinds().find((candidate) => !family || candidate.family === family)
+  if (!kind) throw new Error(`no ${family ?? 'server'} in ${serversPrefix()}: run scripts/servers.sh`)
+  return kind
+}
+
+// Below 22768, so that the bus ports stay below Linux' range for outgoing connections.
+const PORTS_A_WORKER = 200
+const firstPort = 21_000 + PORTS_A_WORKER * ((Number(process.env['VITEST_POOL_ID'] ?? 1) - 1) % 8)
+let portsTaken = 0
+
+async function takePort(): Promise<number> {
+  for (let tries = 0; tries < PORTS_A_WORKER; tries++) {
+    const port = firstPort + (portsTaken++ % PORTS_A_WORKER)
+    if (await isNodePortFree(port)) return port
+  }
+  throw new Error(`no free port between ${firstPort} and ${firstPort + PORTS_A_WORKER - 1}`)
+}
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+let guardian: ChildProcess | undefined
+
+/** Ends what is on its list when the pipe to us breaks: on SIGKILL no handler of ours runs. */
+function guard(line: string): void {
+  if (!guardian) {
+    const script = `
+      list=
+      while read -r word pid folder; do
+        case $word in
+          started) list="$list $pid:$folder" ;;
+          ended) list=$(printf '%s' "$list" | sed "s#[ ]$pid:[^ ]*##") ;;
+        esac
+      done
+      for entry in $list; do kill -9 "\${entry%%:*}" 2>/dev/null; rm -rf "\${entry#*:}"
+        rmdir "$(dirname "\${entry#*:}")" 2>/dev/null; done`
+    guardian = spawn('/bin/sh', ['-c', script], {detached: true, stdio: ['pipe', 'ignore', 'ignore']})
+    guardian.on('error', () => {})
+    guardian.stdin?.on('error', () => {})
+    guardian.unref()
+    const pipe = guardian.stdin as unknown as {unref?: () => void} | null
+    pipe?.unref?.()
+  }
+  guardian.stdin?.write(`${line}\n`)
+}
+
+export interface StartOptions {
+  /** Settings beside or instead of the defaults, without dashes: {'cluster-node-timeout': '1000'}. */
+  readonly config?: Readonly<Record<string, string>>
+  /** Default 15 000. */
+  readonly readyTimeoutMs?: number
+}
+
+const DEFAULTS: Readonly<Record<string, string>> = {
+  bind: LOOPBACK,
+  'cluster-enabled': 'yes',
+  'cluster-config-file': 'nodes.conf',
+  'cluster-node-timeout': '5000',
+  save: '',
+  appendonly: 'no',
+  'repl-diskless-sync-delay': '0',
+  'enable-debug-command': 'yes',
+  logfile: 'server.log',
+}
+
+class OneServer {
+  readonly folder: string
+  private readonly kind: ServerKind
+  private readonly options: StartOptions
+  private child: ChildProcess | undefined
+  port = 0
+
+  constructor(kind: ServerKind, folder: string, options: StartOptions) {
+    this.kind = kind
+    this.folder = folder
+    this.options = options
+    mkdirSync(folder, {recursive: true})
+  }
+
+  get pid(): number {
+    return this.child?.pid ?? 0
+  }
+
+  /** Another process may take the port between our look and the server's bind: then the next one is tried. */
+  async startOnFreePort(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      this.port = await takePort()
+      if (await this.launch()) return
+      if (tries === 5 || !/already in use/i.test(this.log())) this.fail()
+      rmSync(path.join(this.folder, 'server.log'), {force: true})
+    }
+  }
+
+  async start(): Promise<void> {
+    if (!(await this.launch())) this.fail()
+  }
+
+  /** Says false when the process ended, or was not ready in time. */
+  private async launch(): Promise<boolean> {
+    const config: Record<string, string> = {
+      ...DEFAULTS,
+      port: String(this.port),
+      dir: this.folder,
+      ...this.options.config,
+    }
+    const args = Object.entries(config).flatMap(([name, value]) => [`--${name}`, value])
+    const startsBefore = this.countStarts()
+    const child = spawn(this.kind.server, args, {cwd: this.folder, stdio: 'ignore'})
+    let hasEnded = false
+    child.on('error', () => {
+      hasEnded = true
+    })
+    child.on('exit', () => {
+      hasEnded = true
+      running.delete(child)
+      guard(`ended ${child.pid}`)
+    })
+    this.child = child
+    if (child.pid === undefined) return false
+    running.add(child)
+    guard(`started ${child.pid} ${this.folder}`)
+    const deadline = Date.now() + (this.options.readyTimeoutMs ?? 15_000)
+    while (!hasEnded && Date.now() < deadline) {
+      if (this.countStarts() > startsBefore) return true
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    await this.kill()
+    return false
+  }
+
+  /** Its log, not a PING: that works with passwords and TLS too, and no other server on the port can be mistaken for it. */
+  private countStarts(): number {
+    return this.log().split('Ready to accept connections').length - 1
+  }
+
+  log(): string {
+    const file = path.join(this.folder, 'server.log')
+    return existsSync(file) ? readFileSync(file, 'utf8') : ''
+  }
+
+  private fail(): never {
+    throw new Error(
+      `${this.kind.name} did not start on port ${this.port}:\n${this.log().split('\n').slice(-6).join('\n')}`,
+    )
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child?.kill(name)
+  }
+
+  async kill(): Promise<void> {
+    const child = this.child
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+}
+
+export interface TestServers {
+  readonly kind: ServerKind
+  /** "127.0.0.1:21000" each, in the order started. They survive kill and restart. */
+  readonly addresses: readonly string[]
+  /** Current process IDs, in the same order. */
+  readonly pids: readonly number[]
+  /** Ends all and removes their folders. Safe to call twice. */
+  stop(): Promise<void>
+  /** SIGSTOP freezes a server, SIGCONT wakes it. */
+  signal(index: number, name: NodeJS.Signals): void
+  /** Ends one at once, as a power cut would. */
+  kill(index: number): Promise<void>
+  /** Starts one again, on its port and in its folder, with its nodes.conf. Kills it first if it runs. */
+  restart(index: number): Promise<void>
+  /** What the server wrote to its log file. */
+  log(index: number): string
+}
+
+/** Empty cluster-enabled servers that know nobody yet; ready when this resolves. */
+export async function startServers(kind: ServerKind, count: number, options: StartOptions = {}): Promise<TestServers> {
+  const base = mkdtempSync(path.join(os.tmpdir(), 'rcluster-test-'))
+  const servers = Array.from({length: count}, (_, n) => new OneServer(kind, path.join(base, String(n)), options))
+  const stop = async () => {
+    await Promise.all(servers.map(async (server) => server.kill()))
+    rmSync(base, {recursive: true, force: true})
+  }
+  const started = await Promise.allSettled(servers.map(async (server) => server.startOnFreePort()))
+  const failure = started.find((result) => result.status === 'rejected')
+  if (failure) {
+    await stop()
+    throw failure.reason
+  }
+  const at = (index: number): OneServer => {
+    const server = servers[index]
+    if (!server) throw new RangeError(`there are ${count} servers, none with index ${index}`)
+    return server
+  }
+  return {
+    kind,
+    addresses: servers.map(({port}) => `${LOOPBACK}:${port}`),
+    get pids() {
+      return servers.map(({pid}) => pid)
+    },
+    stop,
+    signal: (index, name) => at(index).signal(name),
+    kill: async (index) => at(index).kill(),
+    restart: async (index) => {
+      await at(index).kill()
+      await at(index).start()
+    },
+    log: (index) => at(index).log(),
+  }
+}
+
+export interface RawOptions {
+  readonly username?: string
+  readonly password?: string
+  /** Replies as Buffers, for binary keys and values. */
+  readonly asBuffers?: boolean
+  /** Default 5 000. */
+  readonly timeoutMs?: number
+}
+
+/** One command to one server, on a connection of its own; the reply as ioredis gives it. For a test's assertions. */
+export async function rawCommand(
+  address: string,
+  args: readonly (string | number | Buffer)[],
+  options: RawOptions = {},
+): Promise<unknown> {
+  const {host, port} = splitAddress(address)
+  const client = new Redis({
+    host,
+    port,
+    ...(options.username === undefined ? {} : {username: options.username}),
+    ...(options.password === undefined ? {} : {password: options.password}),
+    lazyConnect: true,
+    protocol: 2,
+    disableClientInfo: true,
+    enableReadyCheck: false,
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+    connectTimeout: options.timeoutMs ?? 5000,
+    commandTimeout: options.timeoutMs ?? 5000,
+  })
+  let cause: unknown
+  client.on('error', (error) => {
+    cause = error
+  })
+  try {
+    await client.connect().catch((error) => {
+      throw cause ?? error
+    })
+    const [name, ...rest] = args
+    const word = String(name)
+    return await (options.asBuffers ? client.callBuffer(word, ...rest) : client.call(word, ...rest))
+  } finally {
+    client.disconnect()
+  }
+}
+
+export function splitAddress(address: string): {host: string; port: number} {
+  const at = address.lastIndexOf(':')
+  return {host: address.slice(0, at), port: Number(address.slice(at + 1))}
+}
+
+/** Polls until `holds` says true. @throws after `timeoutMs`, with `what` and the last error. */
+export async function eventually(what: string, holds: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  let last: unknown
+  while (Date.now() < deadline) {
+    try {
+      if (await holds()) return
+      last = undefined
+    } catch (error) {
+      last = error
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  throw new Error(`not within ${timeoutMs} ms: ${what}`, {cause: last})
+}
