@@ -1,6 +1,6 @@
 // Bundles src into dist/ (one entry per command), writes oclif.manifest.json and THIRD-PARTY-LICENSES.
 // `--if-possible` is for `prepare`: where esbuild is not installed (npm ci --omit=dev) it does nothing and succeeds.
-import {readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
 
@@ -23,7 +23,8 @@ async function bundle() {
   const commands = readdirSync('src/commands', {recursive: true, encoding: 'utf8'}).filter((name) =>
     name.endsWith('.ts'),
   )
-  rmSync('dist', {recursive: true, force: true})
+  // Built aside and swapped in: a program that is running meanwhile still finds its chunks for all but an instant.
+  const fresh = `dist.${process.pid}`
   const result = await esbuild.build({
     // scripts/demo.js starts its servers through local/instances.
     entryPoints: [
@@ -32,7 +33,7 @@ async function bundle() {
       ...commands.map((name) => path.join('src/commands', name)),
     ],
     outbase: 'src',
-    outdir: 'dist',
+    outdir: fresh,
     // Not below dist/commands, where oclif would take each chunk for a command.
     chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
@@ -55,12 +56,15 @@ async function bundle() {
       ].join('\n'),
     },
   })
+  const stale = `${fresh}.old`
+  if (existsSync('dist')) renameSync('dist', stale)
+  renameSync(fresh, 'dist')
+  rmSync(stale, {recursive: true, force: true})
   return result.metafile
 }
 
 async function writeManifest() {
   const {Plugin} = await import('@oclif/core/config')
-  rmSync('oclif.manifest.json', {force: true})
   const plugin = new Plugin({
     root,
     type: 'core',
@@ -70,7 +74,8 @@ async function writeManifest() {
     respectNoCacheDefault: true,
   })
   await plugin.load()
-  writeFileSync('oclif.manifest.json', `${JSON.stringify(plugin.manifest, null, 2)}\n`)
+  writeFileSync(`dist.${process.pid}.json`, `${JSON.stringify(plugin.manifest, null, 2)}\n`)
+  renameSync(`dist.${process.pid}.json`, 'oclif.manifest.json')
 }
 
 /** The licence texts of all packages of which the bundle holds code. */

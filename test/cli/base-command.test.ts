@@ -217,7 +217,6 @@ describe('progress', () => {
     expect(stderr.replace(/^\d\d:\d\d:\d\d /gm, '').replace(/^.* on average/m, 'N')).toBe(
       [
         'Moving',
-        '99%  0/2 slots  10/10 keys  pause 0 ms, worst 2 ms',
         '100%  2/2 slots  10/10 keys  pause 0 ms, worst 2 ms',
         'N; longest pause of a node 2 ms',
         '',

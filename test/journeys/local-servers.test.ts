@@ -1,10 +1,11 @@
-import {existsSync, mkdtempSync, readdirSync, rmSync, statSync} from 'node:fs'
+import {existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {createServer} from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import {afterEach, beforeEach, expect, test} from 'vitest'
 import {NodeError, RefusedError, UsageError} from '../../src/lib/errors.ts'
 import {readLocal, startLocal, stopLocal} from '../../src/lib/local/instances.ts'
+import {findNodePorts} from '../../src/lib/local/ports.ts'
 import {formatAddress} from '../../src/lib/topology/model.ts'
 import {anyKind, forEachKind, rawCommand} from '../support/servers.ts'
 
@@ -85,7 +86,6 @@ test('a frozen server ends too, one that had ended is told of as gone', async ()
 test('a process that only got the number of a server is left alone', async () => {
   const {nodes} = await startLocal(env, {...options(), primaries: 1, replicas: 0})
   const file = path.join(home, 'state/rcluster/local.json')
-  const {readFileSync, writeFileSync} = await import('node:fs')
   writeFileSync(file, readFileSync(file, 'utf8').replace(`"pid": ${nodes[0]!.pid}`, `"pid": ${process.pid}`))
   expect((await readLocal(env))?.nodes[0]?.isRunning).toBe(false)
   expect((await stopLocal(env))?.stopped).toEqual([])
@@ -104,24 +104,38 @@ test('a named port that is taken is refused before anything starts', async () =>
 
 test('a server that does not start ends the others, and says what it wrote last', async () => {
   const base = path.join(home, 'base')
-  const failing = path.join(home, 'failing-server')
-  const {chmodSync, writeFileSync} = await import('node:fs')
-  const real = anyKind().server
-  // The third one finds its port's folder wanting.
-  writeFileSync(
-    failing,
-    `#!/bin/sh\ncase "$*" in *--version*) ;; *23412*) echo "no luck" >server.log; exit 1 ;; esac\nexec "${real}" "$@"\n`,
-  )
-  chmodSync(failing, 0o755)
-  const failure = await startLocal(env, {primaries: 3, replicas: 0, port: 23_410, server: failing, base}).catch(
-    (error: unknown) => error,
-  )
+  const [first, , third] = (await findNodePorts(3, 22_700)) as [number, number, number]
+  const server = failingServer(String(third), 'no luck')
+  const options = {primaries: 3, replicas: 0, port: first, server, base}
+  const failure = await startLocal(env, options).catch((error: unknown) => error)
   expect(failure).toBeInstanceOf(NodeError)
-  expect((failure as NodeError).message).toMatch(/127\.0\.0\.1:23412 ended at once.*no luck/)
+  expect((failure as NodeError).message).toMatch(new RegExp(`127.0.0.1:${third} ended at once.*no luck`))
   expect(await readLocal(env)).toBeUndefined()
-  await expect(rawCommand('127.0.0.1:23410', ['PING'])).rejects.toThrow(/ECONNREFUSED/)
+  await expect(rawCommand(`127.0.0.1:${first}`, ['PING'])).rejects.toThrow(/ECONNREFUSED/)
   expect(existsSync(base)).toBe(false)
 })
+
+test('a port that another program takes at the last moment is replaced by the next', async () => {
+  const [first] = await findNodePorts(1, 7000)
+  const server = failingServer(String(first), 'Could not create server TCP listening socket: Address already in use')
+  const {nodes, base} = await startLocal(env, {primaries: 3, replicas: 0, server})
+  expect(nodes.map(({isRunning}) => isRunning)).toEqual([true, true, true])
+  expect(nodes.map(({address}) => address.port)).not.toContain(first)
+  await stopLocal(env)
+  expect(existsSync(base)).toBe(false)
+})
+
+/** A program that is a real server, but ends with `lastWords` when it is started on `port`. */
+function failingServer(port: string, lastWords: string): string {
+  const file = path.join(home, 'failing-server')
+  const lines = [
+    '#!/bin/sh',
+    `case "$*" in *"--port ${port}"*) echo "${lastWords}" >server.log; exit 1 ;; esac`,
+    `exec "${anyKind().server}" "$@"`,
+  ]
+  writeFileSync(file, `${lines.join('\n')}\n`, {mode: 0o755})
+  return file
+}
 
 test('a folder that was there before stays, without the servers’ folders', async () => {
   await startLocal(env, {...options(), base: home, primaries: 1, replicas: 0})

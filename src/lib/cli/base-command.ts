@@ -15,8 +15,8 @@ import {toClusterError} from './parse-errors.ts'
 import {createProgress, type Progress, type ProgressMode} from './progress.ts'
 import {askLine, canAsk} from './prompt.ts'
 
-export type FlagsOf<T extends typeof Command> = InferredFlags<T['baseFlags'] & T['flags']>
-export type ArgsOf<T extends typeof Command> = InferredArgs<T['args']>
+type FlagsOf<T extends typeof Command> = InferredFlags<T['baseFlags'] & T['flags']>
+type ArgsOf<T extends typeof Command> = InferredArgs<T['args']>
 
 export abstract class BaseCommand<T extends typeof Command = typeof Command> extends Command {
   static override enableJsonFlag = true

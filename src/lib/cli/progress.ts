@@ -22,6 +22,8 @@ export interface Progress {
 
 const REDRAW_MS = 200
 const PLAIN_EVERY_MS = 5000
+/** A move that is over in a second is no reason for ten lines. */
+const PLAIN_AT_LEAST_MS = 1000
 
 /** `write` puts one line on stderr. */
 export function createProgress(mode: ProgressMode, style: () => Style, write: (line: string) => void): Progress {
@@ -40,7 +42,7 @@ export function createProgress(mode: ProgressMode, style: () => Style, write: (l
   }
 }
 
-/** A line when the stage changes, and while moving every 5 s or every 10 %, whichever comes first. */
+/** A line when the stage changes, and while moving every 5 s or every 10 %, at most once a second. */
 function createPlain(write: (line: string) => void): Progress {
   let state = initialProgress(performance.now())
   let [saidMs, saidTenth] = [state.startedMs, 0]
@@ -55,7 +57,9 @@ function createPlain(write: (line: string) => void): Progress {
     const fraction = progressFraction(state)
     if (fraction === undefined) return
     const tenth = Math.floor(fraction * 10)
-    if (tenth === saidTenth && performance.now() - saidMs < PLAIN_EVERY_MS) return
+    const isDue = performance.now() - saidMs >= (tenth === saidTenth ? PLAIN_EVERY_MS : PLAIN_AT_LEAST_MS)
+    const isLast = fraction === 1 && saidTenth !== 10
+    if (!isDue && !isLast) return
     saidTenth = tenth
     saidMs = performance.now()
     // Redirected logs have no width; the bar says nothing there.

@@ -1,5 +1,4 @@
 /** How is a new cluster built from empty nodes? Slots and epochs first, then introductions, then roles, then a look. */
-import {InterruptedError} from '../errors.ts'
 import type {CreatePlan} from '../plan/plan.ts'
 import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
 import type {NodeId, NodeView} from '../topology/model.ts'
@@ -9,13 +8,13 @@ import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
   isReplicaEverywhere,
-  type MeetPoint,
   readMeetPoints,
   replicate,
   requireMeetable,
   waitUntilLinked,
+  waitUntilUp,
 } from './membership.ts'
-import {mapBounded, pollUntil} from './waiting.ts'
+import {mapBounded} from './waiting.ts'
 
 export interface CreateOptions {
   readonly deadlineMs: number
@@ -74,7 +73,7 @@ export async function createCluster(
       })
     }
     say('Waiting until every node says that the cluster is up')
-    await waitUntilUp(points, leftMs(), options.signal)
+    await waitUntilUp(ports, leftMs(), options.signal)
     await waitUntilLinked(
       replicas.map(({id}) => portOf(id)),
       leftMs(),
@@ -87,23 +86,4 @@ function showsSlots(view: NodeView, slotsOf: ReadonlyMap<NodeId, number>): boole
   return [...slotsOf].every(([id, count]) =>
     view.entries.some((entry) => entry.id === id && countSlots(entry.ranges) === count),
   )
-}
-
-async function waitUntilUp(
-  points: readonly MeetPoint[],
-  deadlineMs: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const isUp = await pollUntil(
-    async () => {
-      const infos = await mapBounded(points, 128, ({port}) => port.readClusterInfo())
-      return infos.every(({state}) => state === 'ok') ? true : undefined
-    },
-    {deadlineMs, maxIntervalMs: 100, signal},
-  )
-  if (!isUp) {
-    throw new InterruptedError('all nodes have joined, but some do not serve yet (cluster_state fail)', {
-      suggestions: ['rcluster check shows which and why'],
-    })
-  }
 }

@@ -14,6 +14,7 @@ import {
   replicate,
   requireMeetable,
   waitUntilLinked,
+  waitUntilUp,
 } from './membership.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
@@ -93,6 +94,10 @@ export async function joinNodes(
         options.signal,
       )
     })
+  }
+  if (session.topology.uncovered.length === 0) {
+    say('Waiting until the newcomers serve')
+    await waitUntilUp(ports, leftMs(), options.signal)
   }
 }
 

@@ -191,3 +191,28 @@ export async function waitUntilLinked(
     ],
   })
 }
+
+/**
+ * Waits until every node says that the cluster is up. A fresh primary says so half a second to five seconds after it has
+ * met the others, whatever is done.
+ * @throws InterruptedError naming those that do not say so at the deadline.
+ */
+export async function waitUntilUp(
+  ports: readonly NodePort[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let down: string[] = []
+  const isUp = await pollUntil(
+    async () => {
+      const infos = await mapBounded(ports, 128, (port) => port.readClusterInfo())
+      down = ports.filter((_, index) => infos[index]?.state !== 'ok').map(({address}) => formatAddress(address))
+      return down.length === 0 ? true : undefined
+    },
+    {deadlineMs, maxIntervalMs: 100, signal},
+  )
+  if (isUp) return
+  throw new InterruptedError(`all nodes have joined, but ${down.join(', ')} did not serve yet (cluster_state fail)`, {
+    suggestions: ['rcluster check shows why'],
+  })
+}

@@ -34,7 +34,16 @@ export class ClusterSession {
   readonly #seedId: NodeId
   #topology: Topology | undefined
 
-  constructor(port: ClusterPort, seed: NodePort, otherSeeds: readonly NodeAddress[]) {
+  /** Seeds that were tried in vain a moment ago: the first look does not wait for them again. */
+  #silent: ReadonlyMap<string, NodeError>
+
+  constructor(
+    port: ClusterPort,
+    seed: NodePort,
+    otherSeeds: readonly NodeAddress[],
+    silent: ReadonlyMap<string, NodeError> = new Map(),
+  ) {
+    this.#silent = silent
     this.#port = port
     this.seed = seed.address
     this.#seedId = seed.id
@@ -129,6 +138,7 @@ export class ClusterSession {
       )
     }
     const seedId = views.has(this.#seedId) ? this.#seedId : ([...views.keys()].sort()[0] as NodeId)
+    this.#silent = new Map()
     this.#topology = mergeViews({seedId, views: [...views.values()], unreachable: this.#unreached})
     return this.#topology
   }
@@ -137,6 +147,8 @@ export class ClusterSession {
     try {
       let port = this.#ports.get(id)
       if (!port) {
+        const silence = this.#silent.get(formatAddress(address))
+        if (silence) throw silence
         port = await this.#port.connect(address, id)
         this.#ports.set(id, port)
       }
@@ -200,18 +212,19 @@ export class ClusterSession {
  * @throws NodeError of the first seed when none answers.
  */
 export async function openSession(port: ClusterPort, seeds: readonly NodeAddress[]): Promise<ClusterSession> {
-  let firstError: unknown
+  const silent = new Map<string, NodeError>()
   for (const [index, address] of seeds.entries()) {
     try {
       const node = await port.connect(address)
-      const session = new ClusterSession(port, node, seeds.slice(index + 1))
+      const session = new ClusterSession(port, node, seeds.slice(index + 1), silent)
       await session.observe()
       return session
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
-      firstError ??= error
+      silent.set(formatAddress(address), error)
     }
   }
+  const [firstError] = silent.values()
   throw firstError ?? new UsageError('no seed was given')
 }
 

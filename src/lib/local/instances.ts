@@ -2,14 +2,12 @@
  * How does a throw-away set of servers begin and end on this machine?
  * The servers outlive the process that starts them; what is known of them is in the record.
  */
-import {type ChildProcess, spawn} from 'node:child_process'
-import {mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmdirSync, rmSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {CancelledError, NodeError, RefusedError, UsageError} from '../errors.ts'
 import {formatAddress} from '../topology/model.ts'
 import {type LocalServer, requireServer} from './find-server.ts'
-import {waitForServer} from './knock.ts'
 import {findNodePorts, isNodePortFree, LOOPBACK} from './ports.ts'
 import {
   claimRecord,
@@ -21,6 +19,7 @@ import {
   removeRecord,
   replaceRecord,
 } from './record.ts'
+import {startServer} from './start-server.ts'
 
 export interface LocalOptions {
   /** 1 or more. */
@@ -88,30 +87,33 @@ export async function startLocal(env: NodeJS.ProcessEnv, options: LocalOptions):
   }
   if (!claimRecord(env, record)) {
     removeFolders(record)
-    throw await alreadyRunning(readRecord(env))
+    throw alreadyRunning(readRecord(env))
   }
-  try {
-    const deadline = Date.now() + (options.readyTimeoutMs ?? 20_000)
-    const children: {node: LocalNode; child: ChildProcess}[] = []
-    for (const port of ports) {
-      options.signal?.throwIfAborted()
-      const started = launch(server, port, path.join(base, String(port)))
-      children.push(started)
-      // At once, so that `local down` finds it whatever becomes of us.
-      record = {...record, nodes: [...record.nodes, started.node]}
-      replaceRecord(env, record)
-    }
-    await Promise.all(children.map(async (started) => waitUntilReady(started, server, deadline, options.signal)))
-  } catch (error) {
-    await stopRecorded(env, record)
-    if (options.signal?.aborted)
-      throw new CancelledError('the local servers were stopped before all were ready', {cause: error})
-    throw error
+  const nodes: (LocalNode | undefined)[] = ports.map(() => undefined)
+  let lastPort = ports.at(-1) as number
+  const nextPort = async () => {
+    const [port] = await findNodePorts(1, lastPort + 1)
+    lastPort = port as number
+    return lastPort
   }
-  return clusterOf(
-    record,
-    record.nodes.map((node) => ({...node, isRunning: true})),
+  const started = await Promise.allSettled(
+    ports.map(async (port, index) => {
+      const settings = {server, base, deadline: Date.now() + (options.readyTimeoutMs ?? 20_000), signal: options.signal}
+      await startServer(settings, port, options.port === undefined ? nextPort : undefined, (node) => {
+        nodes[index] = node
+        record = {...record, nodes: nodes.filter((entry) => entry !== undefined)}
+        replaceRecord(env, record)
+      })
+    }),
   )
+  const failure = started.find((result) => result.status === 'rejected')
+  if (failure) {
+    await stopRecorded(env, record)
+    if (!options.signal?.aborted) throw failure.reason
+    throw new CancelledError('the local servers were stopped before all were ready', {cause: failure.reason})
+  }
+  const running = record.nodes.map((node) => ({...node, isRunning: true}))
+  return clusterOf(record, running)
 }
 
 /** What was started and is not yet taken down; undefined when nothing was. */
@@ -132,7 +134,8 @@ function clusterOf(
   {server, primaries, replicas, startedAt, base}: LocalRecord,
   nodes: LocalNodeStatus[],
 ): LocalCluster {
-  return {server, primaries, replicas, startedAt, base, nodes}
+  const byPort = nodes.toSorted((a, b) => a.address.port - b.address.port)
+  return {server, primaries, replicas, startedAt, base, nodes: byPort}
 }
 
 function requireWhole(flag: string, value: number, least: number): void {
@@ -148,11 +151,11 @@ async function clearOldRecord(env: NodeJS.ProcessEnv): Promise<void> {
   const states = await Promise.all(record.nodes.map(isRunning))
   const isBeingStarted =
     record.nodes.length < record.primaries * (1 + record.replicas) && isProcessAlive(record.starter)
-  if (isBeingStarted || states.includes(true)) throw await alreadyRunning(record)
+  if (isBeingStarted || states.includes(true)) throw alreadyRunning(record)
   await stopRecorded(env, record)
 }
 
-async function alreadyRunning(record: LocalRecord | undefined): Promise<RefusedError> {
+function alreadyRunning(record: LocalRecord | undefined): RefusedError {
   const addresses = record?.nodes.map(({address}) => formatAddress(address)) ?? []
   const where = addresses.length === 0 ? 'is being started by another rcluster' : `runs: ${addresses.join(', ')}`
   return new RefusedError('busy', `a local cluster ${where}`, {
@@ -188,58 +191,6 @@ function openBase(given: string | undefined): {base: string; isBaseOurs: boolean
     return {base: realpathSync(mkdtempSync(path.join(tmpdir(), 'rcluster-local-'))), isBaseOurs: true}
   const isBaseOurs = mkdirSync(given, {recursive: true, mode: 0o700}) !== undefined
   return {base: realpathSync(given), isBaseOurs}
-}
-
-function launch(server: LocalServer, port: number, folder: string): {node: LocalNode; child: ChildProcess} {
-  try {
-    mkdirSync(folder, {mode: 0o700})
-  } catch (error) {
-    throw new RefusedError('busy', `${folder} cannot be made, or is there already`, {cause: error})
-  }
-  const settings: Record<string, string> = {
-    port: String(port),
-    bind: LOOPBACK,
-    dir: folder,
-    logfile: 'server.log',
-    save: '',
-    appendonly: 'no',
-    'cluster-enabled': 'yes',
-    'cluster-config-file': 'nodes.conf',
-    'cluster-node-timeout': '5000',
-    // A new replica is in step at once, not after the 5 s that wait for further ones.
-    'repl-diskless-sync-delay': '0',
-  }
-  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
-  const child = spawn(server.path, args, {cwd: folder, detached: true, stdio: 'ignore'})
-  // Said by waitUntilReady; an 'error' event that nobody listens to would end the program.
-  child.on('error', () => {})
-  child.unref()
-  return {child, node: {address: {host: LOOPBACK, port}, pid: child.pid ?? 0, folder}}
-}
-
-async function waitUntilReady(
-  {node, child}: {node: LocalNode; child: ChildProcess},
-  server: LocalServer,
-  deadline: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const hasEnded = () => child.pid === undefined || child.exitCode !== null || child.signalCode !== null
-  const isOver = () => hasEnded() || signal?.aborted === true
-  if (child.pid !== undefined && (await waitForServer(node.address.port, child.pid, deadline, isOver))) return
-  signal?.throwIfAborted()
-  const address = formatAddress(node.address)
-  const what = hasEnded() ? 'ended at once' : 'did not answer in time'
-  const lastLines = tailOf(path.join(node.folder, 'server.log'))
-  throw new NodeError(hasEnded() ? 'refused' : 'timeout', address, `${server.path} on ${address} ${what}${lastLines}`)
-}
-
-function tailOf(file: string): string {
-  try {
-    const lines = readFileSync(file, 'utf8').trimEnd().split('\n').slice(-3)
-    return `; the last it wrote: ${lines.join(' | ')}`
-  } catch {
-    return ''
-  }
 }
 
 async function stopRecorded(env: NodeJS.ProcessEnv, record: LocalRecord): Promise<LocalStop> {

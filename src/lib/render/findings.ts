@@ -47,7 +47,7 @@ function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] 
 }
 
 /** "Healthy." or "Not healthy: 2 errors, 1 warning." */
-export function renderVerdict(findings: readonly Finding[], {chalk}: Style): string {
+function renderVerdict(findings: readonly Finding[], {chalk}: Style): string {
   const count = (severity: Severity): number => findings.filter((finding) => finding.severity === severity).length
   const [errors, warnings] = [count('error'), count('warning')]
   const counted = [errors > 0 ? plural(errors, 'error') : '', warnings > 0 ? plural(warnings, 'warning') : '']

@@ -17,7 +17,7 @@ export function renderTopology(topology: Topology, style: Style): string {
 }
 
 /** "6 nodes in 3 shards, 16384 of 16384 slots covered, 200,000 keys, valkey 8.1.1" */
-export function renderHeadline(topology: Topology): string {
+function renderHeadline(topology: Topology): string {
   const views = topology.nodes.flatMap((node) => viewOf(node) ?? [])
   const versions = [...new Set(views.map(({serverInfo}) => `${serverInfo.flavour} ${serverInfo.version}`))].sort()
   const covered = SLOT_COUNT - countSlots(topology.uncovered)
@@ -69,7 +69,7 @@ export function nodeState(node: ClusterNode, topology: Topology): NodeState {
 }
 
 /** As few leading digits as tell all nodes apart, at least 8. */
-export function idLength(topology: Topology): number {
+function idLength(topology: Topology): number {
   const ids = topology.nodes.map(({id}) => id)
   for (let length = 8; length < 40; length++) {
     if (new Set(ids.map((id) => id.slice(0, length))).size === ids.length) return length
