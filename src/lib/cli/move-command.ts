@@ -2,6 +2,7 @@
 import type {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import type {ConflictPolicy} from '../engine/drain.ts'
+import {restoreSettings} from '../engine/hold-setting.ts'
 import {runMoves} from '../engine/run-moves.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {pollUntil} from '../engine/waiting.ts'
@@ -12,7 +13,16 @@ import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import {formatDuration} from '../render/amounts.ts'
 import {renderMovePlan} from '../render/plan.ts'
 import {formatResumeCommands} from '../render/resume-command.ts'
-import {beginRun, endRun, isAlive, leftOfRun, type RunRecord, readRuns, startedMoves} from '../state/run-journal.ts'
+import {
+  beginRun,
+  endRun,
+  isAlive,
+  leftOfRun,
+  noteHeld,
+  type RunRecord,
+  readRuns,
+  startedMoves,
+} from '../state/run-journal.ts'
 import type {Topology} from '../topology/model.ts'
 import {ClusterCommand} from './cluster-command.ts'
 import {changeFlags, positiveInteger} from './flags.ts'
@@ -127,7 +137,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     const flags = this.flags as unknown as MoveFlags
     const report = {plan, slotsMoved: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
-      if (!flags['dry-run']) for (const record of records) endRun(record)
+      if (!flags['dry-run']) await this.#tidyUp(session, records)
       this.print(words.nothingToDo)
       return {outcome: 'nothing-to-do', ...report}
     }
@@ -135,9 +145,6 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     if (flags['dry-run']) return {outcome: 'planned', ...report}
     if (words.question !== undefined) await this.confirm(words.question)
     const own = this.#record(intent, plan)
-    for (const record of records) endRun(record)
-    const onAbort = (): void => session.close()
-    this.abortSignal.addEventListener('abort', onAbort, {once: true})
     try {
       const outcome = await runMoves(session, plan, {
         stop: this.stopSignal,
@@ -145,6 +152,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
         listener: this.listener(),
         conflicts: flags['on-conflict'],
         concurrency: flags.concurrency,
+        onHeld: (held) => own && noteHeld(own, held),
       })
       if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
       if (own) endRun(own)
@@ -152,11 +160,23 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
       this.print(`Moved ${slotsMoved} slots with ${keysMoved} keys in ${formatDuration(elapsedMs)}; all nodes agree.`)
       return {outcome: 'done', plan, slotsMoved, keysMoved, elapsedMs}
     } catch (error) {
-      if (own && error instanceof RefusedError) endRun(own)
-      throw withResumeCommands(error, session)
+      // What an earlier run had begun is only known from this record now.
+      if (own && error instanceof RefusedError && records.length === 0) endRun(own)
+      throw this.#withResumeCommands(error, session)
     } finally {
-      this.abortSignal.removeEventListener('abort', onAbort)
+      await this.#tidyUp(session, records)
     }
+  }
+
+  /** After runs that were cut off: what they had changed for their time is restored, and their records go. */
+  async #tidyUp(session: ClusterSession, records: readonly RunRecord[]): Promise<void> {
+    const isReached = (id: string): boolean => session.topology.nodesById.get(id)?.reach.kind === 'reached'
+    const held = records.flatMap((record) => record.held ?? []).filter(({id}) => isReached(id))
+    await restoreSettings(
+      held.map(({id, ...setting}) => ({node: session.node(id), ...setting})),
+      this.listener(),
+    )
+    for (const record of records) endRun(record)
   }
 
   /** A state folder that cannot be written to costs the memory of an interruption, not the work. */
@@ -183,17 +203,20 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     }
     return reason instanceof CancelledError ? new CancelledError(message, facts) : new InterruptedError(message, facts)
   }
-}
 
-function withResumeCommands(error: unknown, session: ClusterSession): unknown {
-  if (!(error instanceof InterruptedError)) return error
-  const {left, ...details} = error.details as {left?: readonly SlotMove[]}
-  if (!left || left.length === 0) return error
-  return new InterruptedError(error.message, {
-    details: {...details, left: left.length},
-    suggestions: [...error.suggestions, 'go on with:', ...formatResumeCommands(left, session.topology, session.seed)],
-    cause: error.cause,
-  })
+  #withResumeCommands(error: unknown, session: ClusterSession): unknown {
+    if (!(error instanceof InterruptedError)) return error
+    const {left = [], ...details} = error.details as {left?: readonly SlotMove[]}
+    const goOn = left.length > 0 ? ['go on with:', ...formatResumeCommands(left, session.topology, session.seed)] : []
+    const facts = {
+      details: {...details, left: left.length},
+      suggestions: [...error.suggestions, ...goOn],
+      cause: error.cause,
+    }
+    return this.abortSignal.aborted
+      ? new CancelledError(error.message, facts)
+      : new InterruptedError(error.message, facts)
+  }
 }
 
 function uniqueBySlot(moves: readonly SlotMove[]): SlotMove[] {

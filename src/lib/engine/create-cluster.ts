@@ -1,7 +1,8 @@
 /** How is a new cluster built from empty nodes? Slots and epochs first, then introductions, then roles, then a look. */
+import {ClusterError, NodeError} from '../errors.ts'
 import type {CreatePlan} from '../plan/plan.ts'
 import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
-import type {NodeId, NodeView} from '../topology/model.ts'
+import {formatAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
@@ -44,18 +45,22 @@ export async function createCluster(
   const points = await readMeetPoints(ports)
   requireMeetable(points)
 
-  say('Assigning slots')
-  await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
-    // Epochs are set before the nodes meet: later they could not be, and equal ones would have to be sorted out.
-    await portOf(id).setConfigEpoch(configEpoch)
-    await portOf(id).addSlots(parseRanges(slots))
-    await Promise.all(replicas.map((replica) => portOf(replica.id).setConfigEpoch(replica.configEpoch)))
+  await undoingOnFailure(ports, async () => {
+    say('Assigning slots')
+    await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
+      await giveEpoch(portOf(id), configEpoch)
+      await portOf(id).addSlots(parseRanges(slots))
+      await Promise.all(replicas.map((replica) => giveEpoch(portOf(replica.id), replica.configEpoch)))
+    })
+    say('Introducing the nodes to one another')
+    const slotsOf = new Map(plan.primaries.map(({id, slots}) => [id, countSlots(parseRanges(slots))]))
+    await introduce(points, points, {
+      deadlineMs: leftMs(),
+      signal: options.signal,
+      isDone: (views) => views.every((view) => showsSlots(view, slotsOf)),
+    })
+    options.signal?.throwIfAborted()
   })
-
-  say('Introducing the nodes to one another')
-  const slotsOf = new Map(plan.primaries.map(({id, slots}) => [id, countSlots(parseRanges(slots))]))
-  const meetOptions = {deadlineMs: leftMs(), signal: options.signal}
-  await introduce(points, points, {...meetOptions, isDone: (views) => views.every((view) => showsSlots(view, slotsOf))})
 
   const replicas = plan.primaries.flatMap(({id, replicas: own}) =>
     own.map((replica) => ({id: replica.id, primaryId: id})),
@@ -80,6 +85,40 @@ export async function createCluster(
       options.signal,
     )
   })
+}
+
+/**
+ * Before the nodes meet, since it cannot be done later. A node that was reset softly keeps an old epoch: it is left to
+ * the nodes to sort equal ones out.
+ */
+async function giveEpoch(port: NodePort, epoch: number): Promise<void> {
+  const {myEpoch} = await port.readClusterInfo()
+  if (myEpoch === 0) await port.setConfigEpoch(epoch)
+}
+
+/**
+ * Nodes that did not become a cluster are made what they were, empty and apart, so that the next try finds them so. A
+ * reset takes no keys from a primary: the server refuses it when there are any.
+ */
+async function undoingOnFailure(ports: readonly NodePort[], work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    const left: string[] = []
+    await mapBounded(ports, 128, async (port) => {
+      try {
+        await port.reset('hard')
+      } catch (failure) {
+        if (!(failure instanceof NodeError)) throw failure
+        left.push(formatAddress(port.address))
+      }
+    })
+    if (!(error instanceof ClusterError)) throw error
+    const undone =
+      left.length === 0 ? 'all nodes were reset and are empty again' : `not reset: ${left.sort().join(', ')}`
+    const facts = {details: {...error.details, notReset: left}, suggestions: error.suggestions, cause: error}
+    throw new ClusterError(error.code, error.exitCode, `${error.message}; ${undone}`, facts)
+  }
 }
 
 function showsSlots(view: NodeView, slotsOf: ReadonlyMap<NodeId, number>): boolean {

@@ -26,6 +26,8 @@ export interface DrainOptions {
   readonly conflicts: ConflictPolicy
   readonly gate: PairGate
   readonly listener: EngineListener
+  /** No further batch is begun once it aborts. */
+  readonly abort?: AbortSignal | undefined
 }
 
 /** Keys listed at once: a millisecond of the source's time. */
@@ -65,6 +67,7 @@ export async function drainSlot(
       lastListing = listing
       const sizes = await measure(pair.source, keys, database)
       for (const batch of planBatches(keys, sizes, options.limits)) {
+        options.abort?.throwIfAborted()
         await options.gate.pass(pair.source.id, pair.target.id, () =>
           moveBatch(pair, slot, batch, database, isSourceAuthority, options),
         )

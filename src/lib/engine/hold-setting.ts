@@ -1,6 +1,6 @@
 /** How is a server setting changed for the time of some work, and restored whatever happens? */
 import {NodeError} from '../errors.ts'
-import {formatAddress} from '../topology/model.ts'
+import {formatAddress, type NodeId} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {mapBounded} from './waiting.ts'
@@ -8,6 +8,13 @@ import {mapBounded} from './waiting.ts'
 export interface HeldSetting {
   readonly name: string
   readonly value: string
+}
+
+/** A setting that a node had before it was changed for a while. */
+export interface HeldAt {
+  readonly id: NodeId
+  readonly name: string
+  readonly before: string
 }
 
 /**
@@ -29,6 +36,7 @@ export async function holdSetting<T>(
   setting: HeldSetting,
   listener: EngineListener | undefined,
   work: () => Promise<T>,
+  onHeld?: (held: readonly HeldAt[]) => void,
 ): Promise<T> {
   const held: {node: NodePort; before: string}[] = []
   try {
@@ -36,18 +44,29 @@ export async function holdSetting<T>(
       await tolerating(node, `${setting.name} could not be set`, listener, async () => {
         const before = await node.readConfig(setting.name)
         if (before === undefined || before === setting.value) return
-        await node.writeConfig(setting.name, setting.value)
+        // Told before it is done: who is killed in between has restored one setting too many, not one too few.
         held.push({node, before})
+        onHeld?.(held.map((one) => ({id: one.node.id, name: setting.name, before: one.before})))
+        await node.writeConfig(setting.name, setting.value)
       })
     })
     return await work()
   } finally {
-    await mapBounded(held, 64, ({node, before}) =>
-      tolerating(node, `set ${setting.name} back to "${before}" by hand`, listener, () =>
-        node.writeConfig(setting.name, before),
-      ),
+    await restoreSettings(
+      held.map(({node, before}) => ({node, name: setting.name, before})),
+      listener,
     )
   }
+}
+
+/** Puts settings back; a node that cannot be told is noted with what to do by hand. */
+export async function restoreSettings(
+  settings: readonly {readonly node: NodePort; readonly name: string; readonly before: string}[],
+  listener: EngineListener | undefined,
+): Promise<void> {
+  await mapBounded(settings, 64, ({node, name, before}) =>
+    tolerating(node, `set ${name} back to "${before}" by hand`, listener, () => node.writeConfig(name, before)),
+  )
 }
 
 async function tolerating(

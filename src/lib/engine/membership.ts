@@ -105,6 +105,7 @@ export async function introduce(
     {deadlineMs: options.deadlineMs, maxIntervalMs: 100, signal: options.signal},
   )
   if (joined) return
+  options.signal?.throwIfAborted()
   const strangers = strangersOf(views, all)
   const lines = strangers
     .slice(0, 5)

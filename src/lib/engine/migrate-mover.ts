@@ -68,10 +68,7 @@ export async function moveGroup(
   ])
   for (const {slot, isClean} of strays) if (isClean) progress.sourceIsAuthority.add(slot)
 
-  const keysAtSource = async (slot: number): Promise<number> => {
-    const counts = await Promise.all(databases.map((database) => source.countKeys(slot, database)))
-    return counts.reduce((sum, count) => sum + count, 0)
-  }
+  const keysAtSource = (slot: number): Promise<number> => countInAllDatabases(source, slot, databaseCount)
   await Promise.all(having('set-migrating').map(({slot}) => source.setMigrating(slot, target.id)))
   // From here on no client can create a key of these slots at the source.
   const counted = await Promise.all(toDrain.map(async ({slot}) => ({slot, keys: await keysAtSource(slot)})))
@@ -84,6 +81,7 @@ export async function moveGroup(
       await drainSlot(context.pair, slot, progress.sourceIsAuthority.has(slot), context.drain)
     },
   )
+  context.drain.abort?.throwIfAborted()
   await closeGroup(context, group, keysAtSource)
 }
 
@@ -175,12 +173,7 @@ export async function closeUntouched(
 const STRAGGLER_MS = 20
 
 async function closeIfEmptyAtTarget({source, target, databaseCount}: Pair, slot: number): Promise<boolean> {
-  const hasKeysAtTarget = async (): Promise<boolean> => {
-    const counts = await Promise.all(
-      Array.from({length: databaseCount}, (_, database) => target.countKeys(slot, database)),
-    )
-    return counts.some((count) => count > 0)
-  }
+  const hasKeysAtTarget = async (): Promise<boolean> => (await countInAllDatabases(target, slot, databaseCount)) > 0
   if (await hasKeysAtTarget()) return false
   await source.setStable(slot)
   await pause(STRAGGLER_MS)
@@ -190,4 +183,10 @@ async function closeIfEmptyAtTarget({source, target, databaseCount}: Pair, slot:
   }
   await target.setStable(slot)
   return true
+}
+
+/** Keys that `node` holds of the slot. */
+export async function countInAllDatabases(node: NodePort, slot: number, databaseCount: number): Promise<number> {
+  const counts = await Promise.all(Array.from({length: databaseCount}, (_, database) => node.countKeys(slot, database)))
+  return counts.reduce((sum, count) => sum + count, 0)
 }

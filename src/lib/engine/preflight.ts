@@ -20,9 +20,20 @@ export interface PairToProbe {
 /** @throws RefusedError 'target-unfit' saying which node cannot reach, log in to or write to which other, and why. */
 export async function requireMovable(pairs: readonly PairToProbe[]): Promise<void> {
   await mapBounded(pairs, 64, async ({pair, slotsWithKeys}) => {
+    await requireDatabases(pair)
     await requireMemory(pair)
     await requireRoute(pair, slotsWithKeys)
   })
+}
+
+async function requireDatabases({source, target, databaseCount}: Pair): Promise<void> {
+  const there = await target.readDatabaseCount()
+  if (there >= databaseCount) return
+  throw new RefusedError(
+    'target-unfit',
+    `${formatAddress(target.address)} has ${there} databases and ${formatAddress(source.address)} has ${databaseCount}`,
+    {suggestions: ['give all nodes the same number of cluster-databases']},
+  )
 }
 
 async function requireMemory({target}: Pair): Promise<void> {

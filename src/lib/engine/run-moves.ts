@@ -12,25 +12,34 @@ import type {NodePort} from './cluster-port.ts'
 import type {ConflictPolicy, Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
 import {PairGate} from './gate.ts'
-import {holdSetting, STAY_PUT} from './hold-setting.ts'
-import {closeUntouched, type GroupProgress, type GroupSlot, type MoverContext, moveGroup} from './migrate-mover.ts'
+import {type HeldAt, holdSetting, STAY_PUT} from './hold-setting.ts'
+import {
+  closeUntouched,
+  countInAllDatabases,
+  type GroupProgress,
+  type GroupSlot,
+  type MoverContext,
+  moveGroup,
+} from './migrate-mover.ts'
 import {requireMovable} from './preflight.ts'
 import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
 import {type ClusterSession, internalAddress} from './session.ts'
 import {viewsOf, waitUntilSettled} from './settle.ts'
 import {OwnWord, outlookOf} from './steps.ts'
-import {mapBounded, pause, pollUntil} from './waiting.ts'
+import {mapBounded, orAbort, pause, pollUntil} from './waiting.ts'
 
 export interface RunOptions {
   /** Finish what is in flight, start nothing new. */
   readonly stop?: AbortSignal | undefined
-  /** Stop at once; the caller ends the connections. */
+  /** Stop at once: slots in flight stay open. */
   readonly abort?: AbortSignal | undefined
   readonly listener?: EngineListener | undefined
   readonly limits?: BatchLimits | undefined
   readonly conflicts?: ConflictPolicy | undefined
   /** Passes of MIGRATE that a node takes part in at once; default 1. */
   readonly concurrency?: number | undefined
+  /** Told which settings are changed for the time of the run, so that a run after a kill -9 can restore them. */
+  readonly onHeld?: ((held: readonly HeldAt[]) => void) | undefined
 }
 
 export interface MoveOutcome {
@@ -113,11 +122,12 @@ class MoveRun {
     const counts = await this.#countAndProbe(topology)
     const keys = [...counts.values()].reduce((sum, count) => sum + count, 0)
     this.#listener({kind: 'moves-started', slots: this.#plan.moves.length, keys})
-    await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, async () => {
+    const moveAll = async (): Promise<void> => {
       const pairs = groupBy(this.#plan.moves, (move) => `${move.from} ${move.to}`)
       await Promise.all([...pairs.values()].map((moves) => this.#movePair(formGroups(moves, counts))))
       await this.#verify()
-    })
+    }
+    await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
     return this.#outcome(this.#left().length > 0 ? 'stopped' : 'done')
   }
 
@@ -208,16 +218,16 @@ class MoveRun {
     const progress: GroupProgress = {sourceIsAuthority: new Set(), begun: new Set()}
     let {from, to} = group
     for (let attempt = 1; ; attempt++) {
-      let pair: Pair | undefined
+      let context: MoverContext | undefined
       try {
         if (attempt > 1) ({from, to} = await this.#followFailovers(from, to, progress))
-        pair = await this.#pairOf(from, to)
+        const pair = await this.#pairOf(from, to)
         const slots = this.#outlook(
           ...(attempt > 1 ? await readOwnWords(pair) : this.#wordsAtStart(from, to)),
           group.slots,
         )
         for (const {slot} of slots) this.#opened.add(slot)
-        const context: MoverContext = {
+        context = {
           pair,
           bystanders: this.#bystanders(from, to),
           drain: {
@@ -225,16 +235,17 @@ class MoveRun {
             conflicts: this.#options.conflicts ?? 'fail',
             gate: this.#migrateGate,
             listener: this.#listener,
+            abort: this.#options.abort,
           },
           knownSourceEpoch: knownEpoch(this.#session.topology, to, from),
         }
-        await moveGroup(context, slots, progress)
+        await orAbort(moveGroup(context, slots, progress), this.#options.abort)
         this.#listener({kind: 'slots-moved', slots: group.slots, from, to})
         return
       } catch (error) {
         const isHopeless = !isTransient(error) || attempt >= MAX_ATTEMPTS || this.#options.abort?.aborted
         if (isHopeless) {
-          if (pair) await this.#closeWhatCanBe(pair, group.slots, progress)
+          if (context) await this.#closeWhatCanBe(context, group.slots, progress)
           throw error
         }
         this.#listener({kind: 'retry', slots: group.slots, attempt, reason: (error as Error).message})
@@ -299,20 +310,27 @@ class MoveRun {
       .map((node) => this.#session.node(node.id))
   }
 
-  async #closeWhatCanBe(pair: Pair, slots: readonly number[], progress: GroupProgress): Promise<void> {
+  /**
+   * No slot stays open that can be closed: those that are empty at the source go forward, those of which nothing has
+   * moved go back.
+   */
+  async #closeWhatCanBe(context: MoverContext, slots: readonly number[], progress: GroupProgress): Promise<void> {
     if (this.#options.abort?.aborted) return
+    const {pair} = context
+    const {source, target, databaseCount} = pair
     try {
-      const open = this.#outlook(...(await readOwnWords(pair)), slots).filter(({steps}) =>
-        steps.includes('assign-target'),
-      )
-      const stillOpen = new Set(
-        await closeUntouched(
-          pair,
-          open.map(({slot}) => slot),
-          progress.begun,
-        ),
-      )
-      for (const {slot} of open) if (!stillOpen.has(slot)) this.#opened.delete(slot)
+      const open = this.#outlook(...(await readOwnWords(pair)), slots)
+      const drained: GroupSlot[] = []
+      for (const entry of open) {
+        const isBegun = progress.begun.has(entry.slot) || !entry.steps.includes('assign-target')
+        if (isBegun && (await countInAllDatabases(source, entry.slot, databaseCount)) === 0) drained.push(entry)
+      }
+      await moveGroup(context, drained, progress)
+      const undone = new Set(open.filter((entry) => !drained.includes(entry)).map(({slot}) => slot))
+      const moved = slots.filter((slot) => !undone.has(slot))
+      if (moved.length > 0) this.#listener({kind: 'slots-moved', slots: moved, from: source.id, to: target.id})
+      const stillOpen = await closeUntouched(pair, [...undone], progress.begun)
+      for (const slot of undone) if (!stillOpen.includes(slot)) this.#opened.delete(slot)
     } catch (error) {
       if (!(error instanceof ClusterError)) throw error
     }
@@ -320,7 +338,7 @@ class MoveRun {
 
   /** All reached nodes must have the new owners; a source that kept its mark is told once more. */
   async #verify(): Promise<void> {
-    if (this.#options.abort?.aborted) throw this.#interrupted(new Error('stopped at once'))
+    if (this.#options.abort?.aborted) throw this.#interrupted(this.#options.abort.reason)
     if (this.#failure) throw this.#interrupted(this.#failure.error)
     if (this.#done.size === 0) return
     this.#listener({kind: 'phase', text: 'Checking that all nodes agree'})

@@ -85,8 +85,36 @@ export class NodeClient implements NodePort {
     } catch (error) {
       if (!(error instanceof NodeError && error.failure === 'permission')) throw error
       const {serverInfo} = await this.readView()
-      return Math.max(0, ...serverInfo.keysByDatabase.keys()) + 1
+      // Only Valkey has more than one, from 9 on.
+      const isRedis = serverInfo.flavour === 'redis' && serverInfo.version !== ''
+      return isRedis ? 1 : this.#probeDatabaseCount()
     }
+  }
+
+  /**
+   * For users without +config|get: the first database that cannot be selected. A wrong answer would lose the keys of
+   * those that are not looked at, so a user who may not select either gets the error.
+   */
+  async #probeDatabaseCount(): Promise<number> {
+    const wire = this.#wire('probe', 0)
+    const isThere = async (database: number): Promise<boolean> => {
+      try {
+        await wire.call(['SELECT', database])
+        return true
+      } catch (error) {
+        // "ERR DB index is out of range", or "ERR SELECT is not allowed in cluster mode".
+        if (error instanceof NodeError && error.failure === 'rejected') return false
+        throw error
+      }
+    }
+    let [there, beyond] = [0, 1]
+    while (await isThere(beyond)) [there, beyond] = [beyond, beyond * 2]
+    while (beyond - there > 1) {
+      const middle = Math.floor((there + beyond) / 2)
+      if (await isThere(middle)) there = middle
+      else beyond = middle
+    }
+    return beyond
   }
 
   async setImporting(slot: number, from: NodeId): Promise<void> {

@@ -22,6 +22,8 @@ export interface RunRecord {
   readonly program: string
   /** ISO 8601. */
   readonly startedAt: string
+  /** Settings that are changed for the time of the run. */
+  readonly held?: readonly {readonly id: string; readonly name: string; readonly before: string}[]
   /** The file that holds it. */
   readonly file: string
 }
@@ -46,10 +48,30 @@ export function beginRun(env: NodeJS.ProcessEnv, intent: string, plan: MovePlan)
     startedAt: new Date().toISOString(),
     file,
   }
-  // Written aside first: a record is whole or it is not there.
-  writeFileSync(`${file}.tmp`, JSON.stringify(record), {mode: 0o600})
-  renameSync(`${file}.tmp`, file)
+  removeForgotten(env)
+  writeRecord(record)
   return record
+}
+
+/** Adds to the record what has to be restored when the run is cut off. */
+export function noteHeld(record: RunRecord, held: NonNullable<RunRecord['held']>): void {
+  writeRecord({...record, held})
+}
+
+/** Written aside first: a record is whole or it is not there. */
+function writeRecord(record: RunRecord): void {
+  writeFileSync(`${record.file}.tmp`, JSON.stringify(record), {mode: 0o600})
+  renameSync(`${record.file}.tmp`, record.file)
+}
+
+/** Clusters come and go: nobody asks for a record this old any more. */
+const FORGOTTEN_MS = 30 * 24 * 60 * 60 * 1000
+
+function removeForgotten(env: NodeJS.ProcessEnv): void {
+  for (const name of readdirSync(journalFolder(env))) {
+    const time = /^run-(\d+)-/.exec(name)?.[1]
+    if (time && Date.now() - Number(time) > FORGOTTEN_MS) rmSync(join(journalFolder(env), name), {force: true})
+  }
 }
 
 /** Nothing is left to go on with. */
