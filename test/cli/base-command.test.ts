@@ -215,12 +215,9 @@ describe('progress', () => {
     const {stdout, stderr} = await probe('progress')
     expect(stdout).toBe('the result\n')
     expect(stderr.replace(/^\d\d:\d\d:\d\d /gm, '').replace(/^.* on average/m, 'N')).toBe(
-      [
-        'Moving',
-        '100%  2/2 slots  10/10 keys  pause 0 ms, worst 2 ms',
-        'N; longest pause of a node 2 ms',
-        '',
-      ].join('\n'),
+      ['Moving', '100%  2/2 slots  10/10 keys  pause 0 ms, worst 2 ms', 'N; longest pause of a node 2 ms', ''].join(
+        '\n',
+      ),
     )
   })
 
