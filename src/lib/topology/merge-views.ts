@@ -170,8 +170,11 @@ function openSlotsOf(views: readonly NodeView[], owners: readonly (NodeId | unde
     bySlot.set(slot, marks)
     return marks
   }
+  const reached = new Set(views.map(({id}) => id))
   for (const view of views) {
     const own = ownEntry(view)
+    // Since Valkey 8 replicas repeat their primary's marks, a moment late: its own word is enough.
+    if (own?.role === 'replica' && own.primaryId !== undefined && reached.has(own.primaryId)) continue
     for (const {slot, peer} of own?.migrating ?? []) at(slot).migrating.push({node: view.id, to: peer})
     for (const {slot, peer} of own?.importing ?? []) at(slot).importing.push({node: view.id, from: peer})
   }
