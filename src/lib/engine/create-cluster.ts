@@ -78,7 +78,7 @@ export async function createCluster(
       })
     }
     say('Waiting until every node says that the cluster is up')
-    await waitUntilUp(ports, leftMs(), options.signal)
+    await waitUntilUp(ports, leftMs(), options.signal, options.listener)
     await waitUntilLinked(
       replicas.map(({id}) => portOf(id)),
       leftMs(),

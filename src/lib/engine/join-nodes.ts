@@ -97,7 +97,7 @@ export async function joinNodes(
   }
   if (session.topology.uncovered.length === 0) {
     say('Waiting until the newcomers serve')
-    await waitUntilUp(ports, leftMs(), options.signal)
+    await waitUntilUp(ports, leftMs(), options.signal, options.listener)
   }
 }
 

@@ -7,6 +7,8 @@
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
 import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
+import type {EngineListener} from './events.ts'
+import {type HeldSetting, holdSetting} from './hold-setting.ts'
 import {internalAddress, isLoopback} from './session.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
@@ -194,26 +196,39 @@ export async function waitUntilLinked(
 }
 
 /**
- * Waits until every node says that the cluster is up. A fresh primary says so half a second to five seconds after it has
- * met the others, whatever is done.
+ * How long a node waits after it was alone before it believes in its cluster again: cluster-node-timeout, at least 0.5
+ * and at most 5 s. An empty node counts as alone, so at the default of 15 s every new one takes the 5 s.
+ */
+const REJOIN_SOON: HeldSetting = {name: 'cluster-node-timeout', value: '1000'}
+const REJOIN_SOON_MS = 1000
+
+/**
+ * Waits until every node says that the cluster is up. Where that takes longer than a second, the nodes concerned get a
+ * short cluster-node-timeout for the blink in which they judge anew.
  * @throws InterruptedError naming those that do not say so at the deadline.
  */
 export async function waitUntilUp(
   ports: readonly NodePort[],
   deadlineMs: number,
   signal: AbortSignal | undefined,
+  listener: EngineListener | undefined,
 ): Promise<void> {
-  let down: string[] = []
-  const isUp = await pollUntil(
-    async () => {
-      const infos = await mapBounded(ports, 128, (port) => port.readClusterInfo())
-      down = ports.filter((_, index) => infos[index]?.state !== 'ok').map(({address}) => formatAddress(address))
-      return down.length === 0 ? true : undefined
-    },
-    {deadlineMs, maxIntervalMs: 100, signal},
-  )
-  if (isUp) return
-  throw new InterruptedError(`all nodes have joined, but ${down.join(', ')} did not serve yet (cluster_state fail)`, {
+  let down: readonly NodePort[] = ports
+  const poll = (withinMs: number): Promise<true | undefined> =>
+    pollUntil(
+      async () => {
+        const infos = await mapBounded(ports, 128, (port) => port.readClusterInfo())
+        down = ports.filter((_, index) => infos[index]?.state !== 'ok')
+        return down.length === 0 ? true : undefined
+      },
+      {deadlineMs: withinMs, maxIntervalMs: 100, signal},
+    )
+  if (await poll(Math.min(REJOIN_SOON_MS, deadlineMs))) return
+  if (await holdSetting(down, REJOIN_SOON, listener, () => poll(REJOIN_SOON_MS))) return
+  if (await poll(deadlineMs)) return
+  signal?.throwIfAborted()
+  const names = down.map(({address}) => formatAddress(address)).join(', ')
+  throw new InterruptedError(`all nodes have joined, but ${names} did not serve yet (cluster_state fail)`, {
     suggestions: ['rcluster check shows why'],
   })
 }
