@@ -1,7 +1,7 @@
 import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
-import {parseNodeReference} from '../lib/cli/node-argument.ts'
+import {parseNodeReference, requireDistinct} from '../lib/cli/node-argument.ts'
 import {joinNodes} from '../lib/engine/join-nodes.ts'
 import {belongingsOf, meetNewcomer, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
@@ -163,10 +163,4 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
 
 function isMember(node: Newcomer): boolean {
   return belongingsOf(node).some((belonging) => /slot|node/.test(belonging))
-}
-
-function requireDistinct(addresses: readonly NodeAddress[]): void {
-  const texts = addresses.map(formatAddress)
-  const twin = texts.find((text, index) => texts.indexOf(text) !== index)
-  if (twin !== undefined) throw new UsageError(`${twin} is named twice`, {suggestions: ['name every node once']})
 }

@@ -2,6 +2,7 @@ import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
 import {ClusterCommand} from '../lib/cli/cluster-command.ts'
 import {changeFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
+import {requireDistinct} from '../lib/cli/node-argument.ts'
 import type {ClusterPort} from '../lib/engine/cluster-port.ts'
 import {createCluster} from '../lib/engine/create-cluster.ts'
 import {meetNewcomer, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
@@ -103,14 +104,6 @@ export default class Create extends ClusterCommand<typeof Create> {
     const isSame =
       topology.nodes.length === newcomers.length && newcomers.every(({port: node}) => topology.nodesById.has(node.id))
     return isSame && !inspect(topology).some(({severity}) => severity === 'error') ? topology : undefined
-  }
-}
-
-function requireDistinct(addresses: readonly NodeAddress[]): void {
-  const seen = new Set<string>()
-  for (const text of addresses.map(formatAddress)) {
-    if (seen.has(text)) throw new UsageError(`${text} is named twice`, {suggestions: ['name every node once']})
-    seen.add(text)
   }
 }
 

@@ -3,6 +3,7 @@
  * safe point (`stopSignal`); a second signal to stop at once (`abortSignal`); a third ends the process.
  * The reason of `stopSignal` is a ClusterError that may be thrown as it is when nothing was changed yet.
  */
+import {orAbort} from '../engine/waiting.ts'
 import {CancelledError, ClusterError} from '../errors.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -58,19 +59,8 @@ export class Interruption {
    * The result of `work`, or the reason to stop as soon as there is one. For work that changes nothing:
    * it is abandoned, not ended.
    */
-  async race<T>(work: Promise<T>): Promise<T> {
-    const signal = this.stopSignal
-    let onAbort: (() => void) | undefined
-    const stopped = new Promise<never>((_resolve, reject) => {
-      onAbort = () => reject(signal.reason as ClusterError)
-      if (signal.aborted) onAbort()
-      else signal.addEventListener('abort', onAbort, {once: true})
-    })
-    try {
-      return await Promise.race([work, stopped])
-    } finally {
-      if (onAbort) signal.removeEventListener('abort', onAbort)
-    }
+  race<T>(work: Promise<T>): Promise<T> {
+    return orAbort(work, this.stopSignal)
   }
 
   #receive(signal: NodeJS.Signals): void {

@@ -7,7 +7,7 @@
  */
 import {isIPv4, isIPv6} from 'node:net'
 import {UsageError} from '../errors.ts'
-import type {NodeAddress} from '../topology/model.ts'
+import {formatAddress, type NodeAddress} from '../topology/model.ts'
 
 export const DEFAULT_PORT = 6379
 
@@ -128,4 +128,11 @@ function decode(text: string, shown: string): string {
 function splitOnce(text: string, separator: RegExp): [string, string | undefined] {
   const at = text.search(separator)
   return at === -1 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+/** @throws UsageError when an address is there twice. */
+export function requireDistinct(addresses: readonly NodeAddress[]): void {
+  const texts = addresses.map(formatAddress)
+  const twin = texts.find((text, index) => texts.indexOf(text) !== index)
+  if (twin !== undefined) throw new UsageError(`${twin} is named twice`, {suggestions: ['Name every node once.']})
 }

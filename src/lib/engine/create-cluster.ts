@@ -4,7 +4,6 @@ import type {CreatePlan} from '../plan/plan.ts'
 import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
-import type {EngineListener} from './events.ts'
 import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
@@ -15,13 +14,8 @@ import {
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
+import {type StageOptions, Stages} from './stages.ts'
 import {mapBounded} from './waiting.ts'
-
-export interface CreateOptions {
-  readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
-  readonly listener?: EngineListener | undefined
-}
 
 /**
  * Carries out `plan`; `ports` are the planned nodes, which must be empty. Returns when every node knows every other,
@@ -31,11 +25,9 @@ export interface CreateOptions {
 export async function createCluster(
   plan: CreatePlan,
   ports: readonly NodePort[],
-  options: CreateOptions,
+  options: StageOptions,
 ): Promise<void> {
-  const say = (text: string): void => options.listener?.({kind: 'phase', text})
-  const endsAt = performance.now() + options.deadlineMs
-  const leftMs = (): number => Math.max(endsAt - performance.now(), 1)
+  const stages = new Stages(options)
   const portsById = new Map(ports.map((port) => [port.id, port]))
   const portOf = (id: NodeId): NodePort => {
     const port = portsById.get(id)
@@ -46,43 +38,43 @@ export async function createCluster(
   requireMeetable(points)
 
   await undoingOnFailure(ports, async () => {
-    say('Assigning slots')
+    stages.begin('Assigning slots')
     await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
       await giveEpoch(portOf(id), configEpoch)
       await portOf(id).addSlots(parseRanges(slots))
       await Promise.all(replicas.map((replica) => giveEpoch(portOf(replica.id), replica.configEpoch)))
     })
-    say('Introducing the nodes to one another')
+    stages.begin('Introducing the nodes to one another')
     const slotsOf = new Map(plan.primaries.map(({id, slots}) => [id, countSlots(parseRanges(slots))]))
     await introduce(points, points, {
-      deadlineMs: leftMs(),
-      signal: options.signal,
+      deadlineMs: stages.leftMs,
+      signal: stages.signal,
       isDone: (views) => views.every((view) => showsSlots(view, slotsOf)),
     })
-    options.signal?.throwIfAborted()
+    stages.signal?.throwIfAborted()
   })
 
   const replicas = plan.primaries.flatMap(({id, replicas: own}) =>
     own.map((replica) => ({id: replica.id, primaryId: id})),
   )
   const primaryPorts = plan.primaries.filter((primary) => primary.replicas.length > 0).map(({id}) => portOf(id))
-  await holdSetting(primaryPorts, SYNC_AT_ONCE, options.listener, async () => {
+  await holdSetting(primaryPorts, SYNC_AT_ONCE, stages.listener, async () => {
     if (replicas.length > 0) {
-      say('Assigning replicas')
-      await mapBounded(replicas, 64, ({id, primaryId}) => replicate(portOf(id), primaryId, leftMs()))
+      stages.begin('Assigning replicas')
+      await mapBounded(replicas, 64, ({id, primaryId}) => replicate(portOf(id), primaryId, stages.leftMs))
       const replicaPoints = points.filter(({port}) => replicas.some(({id}) => id === port.id))
       await introduce(replicaPoints, points, {
-        deadlineMs: leftMs(),
-        signal: options.signal,
+        deadlineMs: stages.leftMs,
+        signal: stages.signal,
         isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
       })
     }
-    say('Waiting until every node says that the cluster is up')
-    await waitUntilUp(ports, leftMs(), options.signal, options.listener)
+    stages.begin('Waiting until every node says that the cluster is up')
+    await waitUntilUp(ports, stages.leftMs, stages.signal, stages.listener)
     await waitUntilLinked(
       replicas.map(({id}) => portOf(id)),
-      leftMs(),
-      options.signal,
+      stages.leftMs,
+      stages.signal,
     )
   })
 }

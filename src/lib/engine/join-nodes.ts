@@ -5,7 +5,6 @@ import {countSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeView} from '../topology/model.ts'
 import {primaries, slotsOf} from '../topology/queries.ts'
 import type {NodePort} from './cluster-port.ts'
-import type {EngineListener} from './events.ts'
 import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
@@ -17,13 +16,8 @@ import {
   waitUntilUp,
 } from './membership.ts'
 import type {ClusterSession} from './session.ts'
+import {type StageOptions, Stages} from './stages.ts'
 import {mapBounded} from './waiting.ts'
-
-export interface JoinOptions {
-  readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
-  readonly listener?: EngineListener | undefined
-}
 
 /**
  * Carries out `plan`; `ports` are the newcomers. Returns when every reached node knows every newcomer in its role.
@@ -34,11 +28,9 @@ export async function joinNodes(
   session: ClusterSession,
   plan: JoinPlan,
   ports: readonly NodePort[],
-  options: JoinOptions,
+  options: StageOptions,
 ): Promise<void> {
-  const say = (text: string): void => options.listener?.({kind: 'phase', text})
-  const endsAt = performance.now() + options.deadlineMs
-  const leftMs = (): number => Math.max(endsAt - performance.now(), 1)
+  const stages = new Stages(options)
   const members = await readMeetPoints(session.reachedPorts())
   const newPoints = await readMeetPoints(ports)
   const all = [...members, ...newPoints]
@@ -48,7 +40,7 @@ export async function joinNodes(
   await copyFunctions(
     session,
     ports.filter(({id}) => joiningAsPrimary.includes(id)),
-    say,
+    stages,
   )
   // Distinct epochs from the start: newcomers that all have epoch 0 would have to sort that out among themselves.
   const highest = Math.max(0, ...session.topology.nodes.map((node) => node.configEpoch))
@@ -59,15 +51,15 @@ export async function joinNodes(
     }),
   )
 
-  say('Introducing the nodes to one another')
+  stages.begin('Introducing the nodes to one another')
   const counts = new Map(primaries(session.topology).map(({id}) => [id, countSlots(slotsOf(session.topology, id))]))
   const knowsSlots = (view: NodeView): boolean =>
     [...counts].every(
       ([id, count]) => countSlots(view.entries.find((entry) => entry.id === id)?.ranges ?? []) === count,
     )
   await introduce(newPoints, all, {
-    deadlineMs: leftMs(),
-    signal: options.signal,
+    deadlineMs: stages.leftMs,
+    signal: stages.signal,
     isDone: (views) => views.every(knowsSlots),
   })
   for (const port of ports) session.adopt(port)
@@ -76,37 +68,33 @@ export async function joinNodes(
   if (replicas.length > 0) {
     const primaryPorts = [...new Set(replicas.map(({primaryId}) => session.node(primaryId)))]
     const replicaPoints = newPoints.filter(({port}) => replicas.some(({id}) => id === port.id))
-    await holdSetting(primaryPorts, SYNC_AT_ONCE, options.listener, async () => {
-      say('Assigning replicas')
+    await holdSetting(primaryPorts, SYNC_AT_ONCE, stages.listener, async () => {
+      stages.begin('Assigning replicas')
       await mapBounded(replicas, 64, async ({id, primaryId}) => {
         const port = ports.find((candidate) => candidate.id === id)
-        if (port) await replicate(port, primaryId, leftMs())
+        if (port) await replicate(port, primaryId, stages.leftMs)
       })
       await introduce(replicaPoints, all, {
-        deadlineMs: leftMs(),
-        signal: options.signal,
+        deadlineMs: stages.leftMs,
+        signal: stages.signal,
         isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
       })
-      say('Waiting for the first synchronisation')
+      stages.begin('Waiting for the first synchronisation')
       await waitUntilLinked(
         replicaPoints.map(({port}) => port),
-        leftMs(),
-        options.signal,
+        stages.leftMs,
+        stages.signal,
       )
     })
   }
   if (session.topology.uncovered.length === 0) {
-    say('Waiting until the newcomers serve')
-    await waitUntilUp(ports, leftMs(), options.signal, options.listener)
+    stages.begin('Waiting until the newcomers serve')
+    await waitUntilUp(ports, stages.leftMs, stages.signal, stages.listener)
   }
 }
 
 /** Functions are data that no slot carries: a primary without them fails FCALL for the slots that it takes over. */
-async function copyFunctions(
-  session: ClusterSession,
-  newcomers: readonly NodePort[],
-  say: (text: string) => void,
-): Promise<void> {
+async function copyFunctions(session: ClusterSession, newcomers: readonly NodePort[], stages: Stages): Promise<void> {
   const donorNode = primaries(session.topology).find((node) => node.reach.kind === 'reached')
   if (!donorNode || newcomers.length === 0) return
   const donor = session.node(donorNode.id)
@@ -125,7 +113,7 @@ async function copyFunctions(
   }
   const lacking = owned.filter(({names}) => libraries.some((name) => !names.includes(name)))
   if (lacking.length === 0) return
-  say('Copying functions')
+  stages.begin('Copying functions')
   const payload = await donor.dumpFunctions()
   await mapBounded(lacking, 64, ({port}) => port.restoreFunctions(payload))
 }

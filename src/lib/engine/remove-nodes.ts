@@ -6,17 +6,11 @@ import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
 import type {RemovalPlan} from '../plan/plan.ts'
 import {formatAddress, type NodeId} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
-import type {EngineListener} from './events.ts'
 import {isReplicaEverywhere, replicate} from './membership.ts'
 import type {ClusterSession} from './session.ts'
 import {viewsOf} from './settle.ts'
+import {type StageOptions, Stages} from './stages.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
-
-export interface RemoveOptions {
-  readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
-  readonly listener?: EngineListener | undefined
-}
 
 export interface RemovalOutcome {
   /** Victims that did not answer and so were not reset: when they come back, they still believe to be members. */
@@ -32,23 +26,21 @@ export interface RemovalOutcome {
 export async function removeNodes(
   session: ClusterSession,
   plan: RemovalPlan,
-  options: RemoveOptions,
+  options: StageOptions,
 ): Promise<RemovalOutcome> {
-  const say = (text: string): void => options.listener?.({kind: 'phase', text})
-  const endsAt = performance.now() + options.deadlineMs
-  const leftMs = (): number => Math.max(endsAt - performance.now(), 1)
+  const stages = new Stages(options)
   const victimIds = new Set(plan.victims.map(({id}) => id))
   requireNoStrayKeys(session, victimIds)
 
   if (plan.rehomed.length > 0) {
-    say('Giving replicas a new primary')
-    await mapBounded(plan.rehomed, 64, ({id, primaryId}) => replicate(session.node(id), primaryId, leftMs()))
+    stages.begin('Giving replicas a new primary')
+    await mapBounded(plan.rehomed, 64, ({id, primaryId}) => replicate(session.node(id), primaryId, stages.leftMs))
     const isSeen = await pollUntil(
       async () => {
         const views = viewsOf(await session.refresh()).filter(({id}) => !victimIds.has(id))
         return plan.rehomed.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)) ? true : undefined
       },
-      {deadlineMs: leftMs(), signal: options.signal},
+      {deadlineMs: stages.leftMs, signal: stages.signal},
     )
     if (!isSeen)
       throw new InterruptedError(
@@ -56,7 +48,7 @@ export async function removeNodes(
       )
   }
 
-  say('Removing')
+  stages.begin('Removing')
   const notReset: string[] = []
   await mapBounded(plan.victims, 64, async ({id, address}) => {
     try {
@@ -70,7 +62,7 @@ export async function removeNodes(
   const notTold = session.topology.nodes
     .filter((node) => node.reach.kind === 'unreachable' && !victimIds.has(node.id))
     .map((node) => formatAddress(node.address))
-  const stubborn = await forgetEverywhere(members, victimIds, leftMs(), options.signal)
+  const stubborn = await forgetEverywhere(members, victimIds, stages.leftMs, stages.signal)
   for (const id of victimIds) session.drop(id)
   if (stubborn.length > 0) {
     throw new InterruptedError(`${stubborn.join(', ')} still know the removed nodes`, {

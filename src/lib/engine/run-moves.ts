@@ -12,6 +12,7 @@ import type {NodePort} from './cluster-port.ts'
 import type {ConflictPolicy, Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
 import {PairGate} from './gate.ts'
+import {formGroups, type Group, movesByPair} from './groups.ts'
 import {type HeldAt, holdSetting, STAY_PUT} from './hold-setting.ts'
 import {
   closeUntouched,
@@ -57,10 +58,6 @@ const SETTLE_DEADLINE_MS = 15_000
 const GROUPS_IN_FLIGHT = 3
 /** Groups that one node may have open at once, over all its pairs. */
 const GROUPS_PER_NODE = 4
-/** A group of empty slots is cheap to hold open; with keys inside, slots stay open as briefly as can be. */
-const EMPTY_SLOTS_PER_GROUP = 64
-const SLOTS_PER_GROUP = 16
-const KEYS_PER_GROUP = 1000
 
 /**
  * @throws RefusedError when the cluster is not fit and nothing was changed; InterruptedError when part of the plan was
@@ -72,13 +69,6 @@ export async function runMoves(
   options: RunOptions = {},
 ): Promise<MoveOutcome> {
   return new MoveRun(session, plan, options).run()
-}
-
-/** Slots of one pair that move together. */
-interface Group {
-  readonly from: NodeId
-  readonly to: NodeId
-  readonly slots: readonly number[]
 }
 
 class MoveRun {
@@ -123,8 +113,7 @@ class MoveRun {
     const keys = [...counts.values()].reduce((sum, count) => sum + count, 0)
     this.#listener({kind: 'moves-started', slots: this.#plan.moves.length, keys})
     const moveAll = async (): Promise<void> => {
-      const pairs = groupBy(this.#plan.moves, (move) => `${move.from} ${move.to}`)
-      await Promise.all([...pairs.values()].map((moves) => this.#movePair(formGroups(moves, counts))))
+      await Promise.all(movesByPair(this.#plan.moves).map((moves) => this.#movePair(formGroups(moves, counts))))
       await this.#verify()
     }
     await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
@@ -157,18 +146,11 @@ class MoveRun {
     this.#listener({kind: 'phase', text: 'Counting keys and trying the way'})
     const counts = new Map<number, number>()
     const isOpen = new Set(topology.openSlots.map(({slot}) => slot))
-    const pairs = [...groupBy(this.#plan.moves, (move) => `${move.from} ${move.to}`).values()]
-    const toProbe = await mapBounded(pairs, 64, async (moves) => {
+    const toProbe = await mapBounded(movesByPair(this.#plan.moves), 64, async (moves) => {
       const [first] = moves as [SlotMove]
       const pair = await this.#pairOf(first.from, first.to)
       await mapBounded(moves, 512, async ({slot}) => {
-        const perDatabase = await Promise.all(
-          Array.from({length: pair.databaseCount}, (_, database) => pair.source.countKeys(slot, database)),
-        )
-        counts.set(
-          slot,
-          perDatabase.reduce((sum, count) => sum + count, 0),
-        )
+        counts.set(slot, await countInAllDatabases(pair.source, slot, pair.databaseCount))
       })
       const slotsWithKeys = moves
         .map(({slot}) => slot)
@@ -181,11 +163,11 @@ class MoveRun {
 
   /** The reached members of shards that the plan leaves without a slot. */
   #emptiedShards(topology: Topology): NodePort[] {
-    const leaving = groupBy(this.#plan.moves, (move) => move.from)
-    const arriving = new Set(this.#plan.moves.map((move) => move.to))
+    const {moves} = this.#plan
+    const arriving = new Set(moves.map((move) => move.to))
     return topology.shards
       .filter(({primary: {id}}) => {
-        const left = leaving.get(id)?.length ?? 0
+        const left = moves.filter((move) => move.from === id).length
         return left > 0 && left >= countSlots(slotsOf(topology, id)) && !arriving.has(id)
       })
       .flatMap(({primary, replicas}) => [primary, ...replicas])
@@ -400,36 +382,4 @@ function knownEpoch(topology: Topology, node: NodeId, about: NodeId): number {
   const reach = topology.nodesById.get(node)?.reach
   if (reach?.kind !== 'reached') return -1
   return reach.view.entries.find((entry) => entry.id === about)?.configEpoch ?? -1
-}
-
-/** Slots in ascending order, cut where a group would get too many slots or keys. */
-export function formGroups(moves: readonly SlotMove[], keysBySlot: ReadonlyMap<number, number>): Group[] {
-  const groups: {from: NodeId; to: NodeId; slots: number[]}[] = []
-  let keys = 0
-  let isEmpty = false
-  for (const {slot, from, to} of moves) {
-    const count = keysBySlot.get(slot) ?? 0
-    const current = groups.at(-1)
-    const limit = isEmpty ? EMPTY_SLOTS_PER_GROUP : SLOTS_PER_GROUP
-    if (current && (count === 0) === isEmpty && current.slots.length < limit && keys + count <= KEYS_PER_GROUP) {
-      current.slots.push(slot)
-      keys += count
-    } else {
-      groups.push({from, to, slots: [slot]})
-      keys = count
-      isEmpty = count === 0
-    }
-  }
-  return groups
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const group = groups.get(key)
-    if (group) group.push(item)
-    else groups.set(key, [item])
-  }
-  return groups
 }
