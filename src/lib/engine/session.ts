@@ -3,7 +3,7 @@
  * keeps a port to every node and looks again whenever asked. Reads only.
  */
 import {isIP} from 'node:net'
-import {NodeError, RefusedError, UsageError} from '../errors.ts'
+import {NodeError, type NodeFailure, RefusedError, UsageError} from '../errors.ts'
 import {mergeViews} from '../topology/merge-views.ts'
 import {
   type ClusterNode,
@@ -19,6 +19,16 @@ import {mapBounded} from './waiting.ts'
 
 /** Connections opened at once: enough for a thousand nodes in a few rounds, few enough for any file limit. */
 const PARALLEL_CONNECTS = 128
+
+const NOBODY_THERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
+  'refused',
+  'unresolved',
+  'no-route',
+  'timeout',
+  'closed',
+  'not-redis',
+  'not-cluster',
+])
 
 interface Unreached {
   readonly failure: string
@@ -165,13 +175,20 @@ export class ClusterSession {
 
   /**
    * The member that `text` names: an ID, a unique prefix of one, an address by any name that leads to it, a hostname.
-   * @throws UsageError when nothing in this cluster is meant by it, NodeError when an address does not answer.
+   * @throws UsageError when nothing in this cluster is meant by it; NodeError when it is a server that says no to us.
    */
   async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
     const known = findNode(this.topology, text)
     if (known) return known
     if (!address) return requireNode(this.topology, text)
-    const port = await this.#port.connect(address)
+    let port: NodePort
+    try {
+      port = await this.#port.connect(address)
+    } catch (error) {
+      // Unknown to the cluster, and nobody there who could be a member under another name.
+      if (error instanceof NodeError && NOBODY_THERE.has(error.failure)) return requireNode(this.topology, text)
+      throw error
+    }
     const member = this.topology.nodesById.get(port.id)
     if (member) return member
     throw new UsageError(`${formatAddress(address)} is not a node of the cluster at ${formatAddress(this.seed)}`, {
