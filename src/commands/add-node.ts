@@ -15,7 +15,7 @@ import {formatDuration} from '../lib/render/amounts.ts'
 import {renderJoinPlan} from '../lib/render/plan.ts'
 import {countSlots} from '../lib/slots/slot-ranges.ts'
 import {formatAddress, type NodeAddress, type NodeId} from '../lib/topology/model.ts'
-import {labelNode, slotsOf} from '../lib/topology/queries.ts'
+import {labelId, labelNode, slotsOf} from '../lib/topology/queries.ts'
 
 interface JoinReport {
   readonly outcome: 'joined' | 'planned' | 'nothing-to-do'
@@ -85,7 +85,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
 
     const strangers = newcomers.filter(({port}) => !session.topology.nodesById.has(port.id))
     requireEmpty(strangers)
-    for (const {port} of newcomers) this.#requireSameRole(session, port.id)
+    for (const {port} of newcomers) this.#requireSameRole(session, port.id, primary?.id)
     const plan = planJoin(session.topology, {
       newcomers: strangers.map(({port}) => ({id: port.id, address: port.address})),
       role: this.flags.replica ? 'replica' : 'primary',
@@ -116,14 +116,16 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
    * A second run finds its nodes joined; that is fine as long as they are what was asked for.
    * @throws RefusedError for a member that has slots, or another role or primary.
    */
-  #requireSameRole(session: ClusterSession, id: NodeId): void {
+  #requireSameRole(session: ClusterSession, id: NodeId, primaryId: NodeId | undefined): void {
     const member = session.topology.nodesById.get(id)
     if (!member) return
     const {topology} = session
     const slots = countSlots(slotsOf(topology, id))
-    const isAsAsked = slots === 0 && (member.role === 'replica') === this.flags.replica
+    const hasRole = (member.role === 'replica') === this.flags.replica
+    const isAsAsked = slots === 0 && hasRole && (primaryId === undefined || member.primaryId === primaryId)
     if (isAsAsked) return
-    const what = member.role === 'replica' ? 'as a replica' : slots > 0 ? `with ${slots} slots` : 'as a primary'
+    const home = member.primaryId === undefined ? '' : ` of ${labelId(topology, member.primaryId)}`
+    const what = member.role === 'replica' ? `as a replica${home}` : slots > 0 ? `with ${slots} slots` : 'as a primary'
     throw new RefusedError('node-not-empty', `${labelNode(member)} is a member of this cluster already, ${what}`, {
       suggestions: [`rcluster info ${formatAddress(session.seed)} shows who is what`],
     })

@@ -17,13 +17,14 @@ import {mapBounded, pause, pollUntil} from './waiting.ts'
 export interface GroupSlot {
   readonly slot: number
   readonly steps: readonly Step['kind'][]
-  /** Both marks were there when we first saw it: a copy at the target stems from the move that is being finished. */
-  readonly wasOpen: boolean
 }
 
 /** How far each slot of a group came; kept across retries. */
 export interface GroupProgress {
-  /** The target held nothing of it when it was opened, or it was open before: the source's copies are the owner's. */
+  /**
+   * The target held nothing of it when this run opened it: the source's copies are the owner's. Of a slot that was open
+   * before nothing is known: a run that ended with a key conflict leaves the same marks as one that was killed.
+   */
   readonly sourceIsAuthority: Set<number>
   /** Slots that may hold keys on both sides now. */
   readonly begun: Set<number>
@@ -56,7 +57,6 @@ export async function moveGroup(
   const databases = Array.from({length: databaseCount}, (_, database) => database)
 
   const toDrain = having('drain')
-  for (const {slot, wasOpen} of toDrain) if (wasOpen) progress.sourceIsAuthority.add(slot)
 
   const strays = await Promise.all([
     ...having('set-importing').map(async ({slot}) => {

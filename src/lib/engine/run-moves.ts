@@ -246,7 +246,7 @@ class MoveRun {
       if (outlook.kind === 'astray') {
         throw new InterruptedError(`slot ${slot} is no longer as planned: ${outlook.reason}`, {details: {slot}})
       }
-      if (outlook.kind === 'steps') left.push({slot, steps: outlook.steps, wasOpen: outlook.wasOpen})
+      if (outlook.kind === 'steps') left.push({slot, steps: outlook.steps})
     }
     return left
   }

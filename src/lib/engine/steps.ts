@@ -26,7 +26,7 @@ export type Step =
   | {readonly kind: 'assign-source'}
 
 export type SlotOutlook =
-  | {readonly kind: 'steps'; readonly steps: readonly Step['kind'][]; readonly wasOpen: boolean}
+  | {readonly kind: 'steps'; readonly steps: readonly Step['kind'][]}
   | {readonly kind: 'done'}
   /** Somebody else has the slot, or it is open toward somebody else: not ours to touch. */
   | {readonly kind: 'astray'; readonly reason: string}
@@ -51,7 +51,7 @@ export function outlookOf(move: SlotMove, sight: SlotSight, shards?: ShardMember
   if (target.hasClaim) {
     // The source is told last, so a run that was cut off leaves it with its claim or, on Redis up to 8.0, its mark.
     if (source.hasClaim || source.migratingTo !== undefined) {
-      return {kind: 'steps', steps: ['assign-source'], wasOpen: true}
+      return {kind: 'steps', steps: ['assign-source']}
     }
     return {kind: 'done'}
   }
@@ -62,7 +62,7 @@ export function outlookOf(move: SlotMove, sight: SlotSight, shards?: ShardMember
   if (!isMigrating) steps.push('set-migrating')
   // Target first: a crash in between must not leave the slot without an owner (redis/redis#7116).
   steps.push('drain', 'assign-target', 'assign-source')
-  return {kind: 'steps', steps, wasOpen: isImporting && isMigrating}
+  return {kind: 'steps', steps}
 }
 
 /** What a node says about itself, prepared for asking about many slots. */
