@@ -58,18 +58,16 @@ export async function moveGroup(
 
   const toDrain = having('drain')
 
-  const strays = await Promise.all([
-    ...having('set-importing').map(async ({slot}) => {
-      await target.setImporting(slot, source.id)
-      // Keys of the slot that are there now were not brought by this move.
-      const counts = await Promise.all(databases.map((database) => target.countKeys(slot, database)))
-      return {slot, isClean: counts.every((count) => count === 0)}
-    }),
-  ])
+  const strays = await atOnce(having('set-importing'), async ({slot}) => {
+    await target.setImporting(slot, source.id)
+    // Keys of the slot that are there now were not brought by this move.
+    const counts = await Promise.all(databases.map((database) => target.countKeys(slot, database)))
+    return {slot, isClean: counts.every((count) => count === 0)}
+  })
   for (const {slot, isClean} of strays) if (isClean) progress.sourceIsAuthority.add(slot)
 
   const keysAtSource = (slot: number): Promise<number> => countInAllDatabases(source, slot, databaseCount)
-  await Promise.all(having('set-migrating').map(({slot}) => source.setMigrating(slot, target.id)))
+  await atOnce(having('set-migrating'), ({slot}) => source.setMigrating(slot, target.id))
   // From here on no client can create a key of these slots at the source.
   const counted = await Promise.all(toDrain.map(async ({slot}) => ({slot, keys: await keysAtSource(slot)})))
 
@@ -83,6 +81,11 @@ export async function moveGroup(
   )
   context.drain.abort?.throwIfAborted()
   await closeGroup(context, group, keysAtSource)
+}
+
+/** All together, and none is left under way when one fails: a mark that is set late would stay behind unseen. */
+function atOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  return mapBounded(items, items.length, work)
 }
 
 async function closeGroup(
@@ -104,7 +107,7 @@ async function closeGroup(
       }
     }
     await requireTargetKnows(context, sourceInfo.myEpoch)
-    await Promise.all(toAssign.map((slot) => target.assignSlot(slot, target.id)))
+    await atOnce(toAssign, (slot) => target.assignSlot(slot, target.id))
     await requireHigherEpoch(target, sourceInfo.myEpoch)
   }
   const slots = group.filter(({steps}) => steps.includes('assign-source')).map(({slot}) => slot)
@@ -152,15 +155,11 @@ async function requireHigherEpoch(target: NodePort, sourceEpoch: number): Promis
  * keys on both sides stays open, since STABLE there would strand the moved ones.
  * @returns the slots that stay open.
  */
-export async function closeUntouched(
-  pair: Pair,
-  slots: readonly number[],
-  begun: ReadonlySet<number>,
-): Promise<number[]> {
+export async function closeUntouched(pair: Pair, slots: readonly number[]): Promise<number[]> {
   const stillOpen: number[] = []
   await mapBounded(slots, 64, async (slot) => {
     try {
-      if (begun.has(slot) || !(await closeIfEmptyAtTarget(pair, slot))) stillOpen.push(slot)
+      if (!(await closeIfEmptyAtTarget(pair, slot))) stillOpen.push(slot)
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       stillOpen.push(slot)

@@ -311,7 +311,7 @@ class MoveRun {
       const undone = new Set(open.filter((entry) => !drained.includes(entry)).map(({slot}) => slot))
       const moved = slots.filter((slot) => !undone.has(slot))
       if (moved.length > 0) this.#listener({kind: 'slots-moved', slots: moved, from: source.id, to: target.id})
-      const stillOpen = await closeUntouched(pair, [...undone], progress.begun)
+      const stillOpen = await closeUntouched(pair, [...undone])
       for (const slot of undone) if (!stillOpen.includes(slot)) this.#opened.delete(slot)
     } catch (error) {
       if (!(error instanceof ClusterError)) throw error

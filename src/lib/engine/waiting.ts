@@ -42,7 +42,11 @@ export async function pollUntil<T>(
   }
 }
 
-/** Runs `work` over `items`, at most `limit` at once; results keep the order of `items`. The first failure rejects. */
+/**
+ * Runs `work` over `items`, at most `limit` at once; results keep the order of `items`. After a failure nothing more is
+ * begun, and the first one rejects when all that was under way has ended: nothing goes on behind the caller's back while
+ * it puts things right.
+ */
 export async function mapBounded<T, R>(
   items: readonly T[],
   limit: number,
@@ -50,13 +54,19 @@ export async function mapBounded<T, R>(
 ): Promise<R[]> {
   const results = new Array<R>(items.length)
   let next = 0
+  const failures: unknown[] = []
   const worker = async (): Promise<void> => {
-    while (next < items.length) {
+    while (next < items.length && failures.length === 0) {
       const index = next++
-      results[index] = await work(items[index] as T, index)
+      try {
+        results[index] = await work(items[index] as T, index)
+      } catch (error) {
+        failures.push(error)
+      }
     }
   }
   await Promise.all(Array.from({length: Math.min(limit, items.length)}, worker))
+  if (failures.length > 0) throw failures[0]
   return results
 }
 

@@ -1,0 +1,225 @@
+/** One connection of one tool to one fake server. */
+import type {MigrateRequest, NodePort} from '../../../src/lib/engine/cluster-port.ts'
+import {NodeError} from '../../../src/lib/errors.ts'
+import type {SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
+import {
+  type ClusterInfo,
+  formatAddress,
+  type NodeAddress,
+  type NodeId,
+  type NodeView,
+} from '../../../src/lib/topology/model.ts'
+import type {FakeCluster} from '../fake-cluster.ts'
+import type {FakeServer} from './fake-server.ts'
+import {type CallWords, failureAt} from './faults.ts'
+import {migrate, requireServed} from './key-commands.ts'
+import {clusterInfoOf, viewOf} from './view.ts'
+
+export class FakePort implements NodePort {
+  readonly id: NodeId
+  readonly address: NodeAddress
+  readonly internalAddress: NodeAddress
+  readonly wantsLogin = false
+  readonly #cluster: FakeCluster
+  readonly #server: FakeServer
+  #isClosed = false
+  #isDead = false
+  #tail: Promise<unknown> = Promise.resolve()
+
+  constructor(cluster: FakeCluster, server: FakeServer) {
+    this.id = server.id
+    this.address = server.address
+    this.internalAddress = server.address
+    this.#cluster = cluster
+    this.#server = server
+  }
+
+  readView(): Promise<NodeView> {
+    return this.#call({kind: 'readView'}, (server) => viewOf(server, this.#cluster.isReachable))
+  }
+
+  readClusterInfo(): Promise<ClusterInfo> {
+    return this.#call({kind: 'readClusterInfo'}, clusterInfoOf)
+  }
+
+  readDatabaseCount(): Promise<number> {
+    return this.#call({kind: 'readDatabaseCount'}, (server) => server.keyspace.databaseCount)
+  }
+
+  setImporting(slot: number, from: NodeId): Promise<void> {
+    return this.#call({kind: 'setImporting', slot, peer: from}, (server) => server.setImporting(slot, from))
+  }
+
+  setMigrating(slot: number, to: NodeId): Promise<void> {
+    return this.#call({kind: 'setMigrating', slot, peer: to}, (server) => server.setMigrating(slot, to))
+  }
+
+  setStable(slot: number): Promise<void> {
+    return this.#call({kind: 'setStable', slot}, (server) => server.setStable(slot))
+  }
+
+  assignSlot(slot: number, owner: NodeId): Promise<void> {
+    return this.#call({kind: 'assignSlot', slot, peer: owner}, (server) => {
+      if (server.assignSlot(slot, owner)) this.#cluster.broadcast(server)
+    })
+  }
+
+  countKeys(slot: number, database: number): Promise<number> {
+    return this.#call({kind: 'countKeys', slot, database}, ({keyspace}) => keyspace.countIn(slot, database))
+  }
+
+  listKeys(slot: number, limit: number, database: number): Promise<Buffer[]> {
+    return this.#call({kind: 'listKeys', slot, database}, ({keyspace}) =>
+      keyspace.keysIn(slot, database).slice(0, limit),
+    )
+  }
+
+  measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]> {
+    return this.#call({kind: 'measureKeys', keys: keys.length, database}, (server) =>
+      keys.map((key) => {
+        const value = server.keyspace.get(key, database)
+        if (value) requireServed(server, key, database, false)
+        return value && value.payload.length + key.length + 50
+      }),
+    )
+  }
+
+  migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'> {
+    const {target, keys, database, isReplacing, isCopying} = request
+    const receiver = this.#cluster.serverAt(target)
+    const words: CallWords = {
+      kind: 'migrateKeys',
+      keys: keys.length,
+      database,
+      isReplacing,
+      isCopying: isCopying ?? false,
+      ...(receiver ? {peer: receiver.id} : {}),
+    }
+    return this.#call(words, (server) => migrate(server, request, receiver))
+  }
+
+  dumpKey(key: Buffer, database: number): Promise<{payload: Buffer; ttlMs: number | undefined} | undefined> {
+    return this.#call({kind: 'dumpKey', database}, (server) => {
+      requireServed(server, key, database, true)
+      const value = server.keyspace.get(key, database)
+      const ttlMs = value?.expiresAtMs === undefined ? undefined : value.expiresAtMs - Date.now()
+      return value && {payload: value.payload, ttlMs}
+    })
+  }
+
+  deleteKey(key: Buffer, database: number): Promise<void> {
+    return this.#call({kind: 'deleteKey', database}, (server) => {
+      requireServed(server, key, database, true)
+      server.keyspace.delete(key, database)
+    })
+  }
+
+  addSlots(ranges: SlotRanges): Promise<void> {
+    return this.#call({kind: 'addSlots'}, (server) => server.addSlots(ranges))
+  }
+
+  setConfigEpoch(epoch: number): Promise<void> {
+    return this.#call({kind: 'setConfigEpoch'}, (server) => server.setConfigEpoch(epoch))
+  }
+
+  bumpEpoch(): Promise<void> {
+    return this.#call({kind: 'bumpEpoch'}, (server) => server.bumpEpoch())
+  }
+
+  meet(address: NodeAddress): Promise<void> {
+    return this.#call({kind: 'meet', text: formatAddress(address)}, (server) => {
+      server.meetings.push(address)
+    })
+  }
+
+  forget(id: NodeId): Promise<void> {
+    return this.#call({kind: 'forget', peer: id}, (server) => server.forget(id))
+  }
+
+  replicate(primary: NodeId): Promise<void> {
+    return this.#call({kind: 'replicate', peer: primary}, (server) => server.replicate(primary))
+  }
+
+  reset(mode: 'soft' | 'hard'): Promise<void> {
+    return this.#call({kind: 'reset', text: mode}, (server) =>
+      server.reset(mode === 'hard' ? this.#cluster.freshId() : undefined),
+    )
+  }
+
+  readConfig(name: string): Promise<string | undefined> {
+    return this.#call({kind: 'readConfig', text: name}, ({settings}) => settings.get(name))
+  }
+
+  writeConfig(name: string, value: string): Promise<void> {
+    return this.#call({kind: 'writeConfig', text: `${name} ${value}`}, (server) => {
+      if (!server.settings.has(name)) throw server.says(`ERR Unknown option or number of arguments for CONFIG SET`)
+      server.settings.set(name, value)
+    })
+  }
+
+  listFunctions(): Promise<readonly string[] | undefined> {
+    return this.#call({kind: 'listFunctions'}, ({hasFunctions, functions}) =>
+      hasFunctions ? [...functions.keys()].sort() : undefined,
+    )
+  }
+
+  dumpFunctions(): Promise<Buffer> {
+    return this.#call({kind: 'dumpFunctions'}, (server) => {
+      server.requireFunctions()
+      return Buffer.from(JSON.stringify(Object.fromEntries(server.functions)))
+    })
+  }
+
+  restoreFunctions(payload: Buffer): Promise<void> {
+    return this.#call({kind: 'restoreFunctions'}, (server) => {
+      server.requireFunctions()
+      server.restoreFunctions(JSON.parse(payload.toString()) as Record<string, string>)
+    })
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+
+  /** Whoever calls was killed: no call is carried out or answered any more. */
+  die(): void {
+    this.#isDead = true
+  }
+
+  /** Calls on one node are carried out in the order issued, MIGRATE as well: it may overtake, it need not. */
+  #call<T>(words: CallWords, effect: (server: FakeServer) => T): Promise<T> {
+    const done = this.#tail.then(async () => {
+      await this.#cluster.hop(this.id)
+      return this.#carryOut(words, effect)
+    })
+    this.#tail = done.catch(() => undefined)
+    return done
+  }
+
+  #carryOut<T>(words: CallWords, effect: (server: FakeServer) => T): T | Promise<T> {
+    const {script} = this.#cluster
+    const address = formatAddress(this.address)
+    if (this.#isDead) return new Promise<never>(() => {})
+    const call = script.note(words, this.#server.id)
+    if (!call) return new Promise<never>(() => {})
+    const fail = (error: NodeError): never => {
+      call.outcome = error.failure
+      throw error
+    }
+    if (this.#isClosed) fail(new NodeError('closed', address, `${address}: the connection was ended`))
+    if (this.#server.down) fail(new NodeError(this.#server.down, address, `${address} is down`))
+    const fault = script.faultFor(call)
+    if (fault?.when === 'before') fail(failureAt(address, fault))
+    try {
+      const result = effect(this.#server)
+      if (words.kind === 'countKeys') call.count = Number(result)
+      call.outcome = 'ok'
+      if (fault) fail(failureAt(address, fault))
+      return result
+    } catch (error) {
+      return error instanceof NodeError ? fail(error) : Promise.reject(error as Error)
+    } finally {
+      this.#cluster.afterCommand(call.number > 0)
+    }
+  }
+}
