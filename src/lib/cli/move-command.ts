@@ -155,9 +155,10 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
         onHeld: (held) => own && noteHeld(own, held),
       })
       if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
-      if (own) endRun(own)
       const {slotsMoved, keysMoved, elapsedMs} = outcome
       this.print(`Moved ${slotsMoved} slots with ${keysMoved} keys in ${formatDuration(elapsedMs)}; all nodes agree.`)
+      // Said first: whoever is cut off before that finds the run recorded, and as done.
+      if (own) endRun(own)
       return {outcome: 'done', plan, slotsMoved, keysMoved, elapsedMs}
     } catch (error) {
       // What an earlier run had begun is only known from this record now.

@@ -126,8 +126,8 @@ export function startedMoves(record: RunRecord, topology: Topology): SlotMove[] 
 }
 
 /**
- * What is left of a run that the same command goes on with; undefined when it is over, too old with nothing open, or the
- * slots have gone elsewhere since.
+ * What is left of a run that the same command goes on with: nothing when it was cut off after its last slot; undefined
+ * when it is too old with nothing open, or the slots have gone elsewhere since.
  */
 export function leftOfRun(record: RunRecord, topology: Topology, now: Date): SlotMove[] | undefined {
   const started = startedMoves(record, topology)
@@ -135,7 +135,6 @@ export function leftOfRun(record: RunRecord, topology: Topology, now: Date): Slo
   if (!isRecent && started.length === 0) return undefined
   const openSlots = new Set(started.map(({slot}) => slot))
   const left = record.plan.moves.filter(({slot, to}) => topology.owners[slot] !== to || openSlots.has(slot))
-  if (left.length === 0) return undefined
   return left.every(({slot, from, to}) => topology.owners[slot] === from || topology.owners[slot] === to)
     ? left
     : undefined
