@@ -178,7 +178,7 @@ export class ClusterSession {
    * @throws UsageError when nothing in this cluster is meant by it; NodeError when it is a server that says no to us.
    */
   async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
-    const known = findNode(this.topology, text)
+    const known = findNode(this.topology, text) ?? (address && findNode(this.topology, formatAddress(address)))
     if (known) return known
     if (!address) return requireNode(this.topology, text)
     let port: NodePort
