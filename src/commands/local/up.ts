@@ -6,7 +6,7 @@ import {meetNewcomer} from '../../lib/engine/newcomers.ts'
 import {mapBounded} from '../../lib/engine/waiting.ts'
 import {type LocalCluster, startLocal, stopLocal} from '../../lib/local/instances.ts'
 import {planCreate} from '../../lib/plan/create.ts'
-import {formatDuration} from '../../lib/render/amounts.ts'
+import {formatDuration, plural} from '../../lib/render/amounts.ts'
 import {formatAddress} from '../../lib/topology/model.ts'
 
 interface UpReport {
@@ -53,14 +53,16 @@ scripts/servers.sh unpacked.`
     const addresses = local.nodes.map(({address}) => formatAddress(address))
     const elapsedMs = performance.now() - startedAt
     const {family, version} = local.server
-    const what = this.flags['no-cluster']
-      ? `${addresses.length} empty servers`
-      : `A cluster of ${primaries} primaries with ${replicas} replicas each`
+    const isApart = this.flags['no-cluster']
+    const what = isApart
+      ? `${plural(addresses.length, 'empty server')} on ${family} ${version}`
+      : `A cluster of ${primaries === 1 ? '1 primary' : `${primaries} primaries`} with ${plural(replicas, 'replica')} each, on ${family} ${version}`
+    const next = isApart ? `rcluster create ${addresses.join(' ')}` : `rcluster info ${addresses[0]}`
     this.print(
       [
-        `${what} runs on ${family} ${version}, started in ${formatDuration(elapsedMs)}:`,
+        `${what}, started in ${formatDuration(elapsedMs)}:`,
         `  ${addresses.join(' ')}`,
-        `rcluster info ${addresses[0]} shows it, rcluster local down removes it.`,
+        `Next: ${next}; rcluster local down removes ${isApart ? 'them' : 'it'}.`,
       ].join('\n'),
     )
     return {server: local.server.path, addresses, folder: local.base, elapsedMs}
