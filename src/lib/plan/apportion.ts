@@ -6,13 +6,11 @@
  * @throws RangeError when no weight is above 0, or one is negative or not finite.
  */
 export function apportion(total: number, weights: ReadonlyMap<string, number>): Map<string, number> {
-  const sum = [...weights.values()].reduce((all, weight) => all + weight, 0)
   for (const [key, weight] of weights) {
     if (!(weight >= 0 && Number.isFinite(weight))) throw new RangeError(`the weight of ${key} is ${weight}`)
   }
-  if (!(sum > 0)) throw new RangeError('all weights are 0')
-  const parts = [...weights].map(([key, weight]) => {
-    const exact = (total * weight) / sum
+  const parts = [...exactShares(total, weights)].map(([key, exact]) => {
+    const weight = weights.get(key) ?? 0
     return {key, weight, whole: Math.floor(exact), remainder: exact - Math.floor(exact)}
   })
   let left = total - parts.reduce((all, {whole}) => all + whole, 0)
@@ -25,4 +23,16 @@ export function apportion(total: number, weights: ReadonlyMap<string, number>): 
     left--
   }
   return new Map(parts.map(({key, whole}) => [key, whole]))
+}
+
+/**
+ * The shares before rounding.
+ * @throws RangeError when no weight is above 0.
+ */
+export function exactShares(total: number, weights: ReadonlyMap<string, number>): Map<string, number> {
+  // Relative to the largest, so that neither the sum nor a product leaves the range of numbers.
+  const largest = Math.max(0, ...weights.values())
+  if (!(largest > 0)) throw new RangeError('all weights are 0')
+  const sum = [...weights.values()].reduce((all, weight) => all + weight / largest, 0)
+  return new Map([...weights].map(([key, weight]) => [key, (total * (weight / largest)) / sum]))
 }

@@ -3,7 +3,8 @@ import {UsageError} from '../errors.ts'
 import type {NodeId, Topology} from '../topology/model.ts'
 import {primaries} from '../topology/queries.ts'
 import {movesToQuotas} from './even-out.ts'
-import {buildMovePlan, ownersAfter, slotsByOwner} from './move-plan.ts'
+import {buildMovePlan, freeSlotsByOwner, ownersAfter, slotsByOwner} from './move-plan.ts'
+import {requireNothingOnTheWay} from './on-the-way.ts'
 import type {MovePlan, SlotMove} from './plan.ts'
 
 export interface EvacuateOptions {
@@ -15,12 +16,12 @@ export interface EvacuateOptions {
 /**
  * The remaining primaries give nothing away: each is filled up toward an even level. Primaries without slots only take
  * some when no other remains.
- * @throws UsageError when no primary would remain.
+ * @throws UsageError when no primary would remain; RefusedError 'open-slots' when a slot is on its way to a victim.
  */
 export function planEvacuate(topology: Topology, {victims, started}: EvacuateOptions): MovePlan {
   const leaving = new Set(victims)
-  const onward = started.filter(({to}) => !leaving.has(to))
-  const own = slotsByOwner(ownersAfter(topology, onward))
+  requireNothingOnTheWay(topology, leaving)
+  const own = slotsByOwner(ownersAfter(topology, started))
   const others = primaries(topology).filter(({id, reach}) => !leaving.has(id) && reach.kind === 'reached')
   const withSlots = others.filter(({id}) => own.has(id))
   const remaining = (withSlots.length > 0 ? withSlots : others).map(({id}) => id)
@@ -32,7 +33,12 @@ export function planEvacuate(topology: Topology, {victims, started}: EvacuateOpt
   }
   const quotas = fillUp(new Map(remaining.map((id) => [id, own.get(id)?.length ?? 0])), toMove)
   for (const id of leaving) if (own.has(id)) quotas.set(id, 0)
-  return buildMovePlan(topology, 'evacuate', [...onward, ...movesToQuotas(own, quotas)], [])
+  return buildMovePlan(
+    topology,
+    'evacuate',
+    [...started, ...movesToQuotas(own, quotas, freeSlotsByOwner(topology, started))],
+    [],
+  )
 }
 
 /** Pours `amount` over the levels: the lowest rise first, together; ties to the smaller ID. */

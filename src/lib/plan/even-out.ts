@@ -9,17 +9,19 @@ import type {SlotMove} from './plan.ts'
 /**
  * Moves that bring every primary from `own` (ascending slots) to its quota; the quotas add up to the slots. The largest
  * surplus meets the largest deficit, ties by node ID; a giver's slots go out in ascending order, so a taker gets a run.
+ * @param free the slots of `own` that can be given away; at least the surplus.
  */
 export function movesToQuotas(
   own: ReadonlyMap<NodeId, readonly number[]>,
   quotas: ReadonlyMap<NodeId, number>,
+  free: ReadonlyMap<NodeId, readonly number[]>,
 ): SlotMove[] {
   const givers: {id: NodeId; slots: number[]}[] = []
   const takers: {id: NodeId; deficit: number}[] = []
   for (const [id, quota] of quotas) {
-    const slots = own.get(id) ?? []
-    if (slots.length > quota) givers.push({id, slots: pickSlots(slots, slots.length - quota)})
-    if (slots.length < quota) takers.push({id, deficit: quota - slots.length})
+    const surplus = (own.get(id)?.length ?? 0) - quota
+    if (surplus > 0) givers.push({id, slots: pickSlots(free.get(id) ?? [], surplus)})
+    if (surplus < 0) takers.push({id, deficit: -surplus})
   }
   givers.sort((a, b) => b.slots.length - a.slots.length || (a.id < b.id ? -1 : 1))
   takers.sort((a, b) => b.deficit - a.deficit || (a.id < b.id ? -1 : 1))

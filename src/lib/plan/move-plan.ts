@@ -54,6 +54,12 @@ export function ownersAfter(topology: Topology, started: readonly SlotMove[]): (
   return owners
 }
 
+/** Ascending slots that every owner can give away: slots of moves that have begun are spoken for. */
+export function freeSlotsByOwner(topology: Topology, started: readonly SlotMove[]): Map<NodeId, number[]> {
+  const begun = new Set(started.map(({slot}) => slot))
+  return slotsByOwner(topology.owners.map((owner, slot) => (begun.has(slot) ? undefined : owner)))
+}
+
 /** Ascending slots of every owner. */
 export function slotsByOwner(owners: readonly (NodeId | undefined)[]): Map<NodeId, number[]> {
   const slots = new Map<NodeId, number[]>()

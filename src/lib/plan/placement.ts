@@ -42,37 +42,54 @@ export function placeShards(nodes: readonly PlaceableNode[], primaryCount: numbe
       if (chosen) shard.replicas.push(chosen)
     }
   }
-  improveBySwaps(shards)
+  improveByRotations(shards)
   return shards
 }
 
-/** Exchanges replicas of two shards as long as that lowers the cost; ends, for the cost only falls. */
-function improveBySwaps(shards: readonly {primary: PlaceableNode; replicas: PlaceableNode[]}[]): void {
+/** The place of one replica. */
+interface Seat {
+  readonly shard: {readonly primary: PlaceableNode; readonly replicas: PlaceableNode[]}
+  readonly index: number
+}
+
+/** Rotations of three reach what swaps alone do not, but their number grows with the cube of the replicas. */
+const MOST_SEATS_FOR_THREE = 64
+
+/** Replicas of different shards change seats as long as that lowers the cost; ends, for the cost only falls. */
+function improveByRotations(shards: readonly Seat['shard'][]): void {
+  const seats = shards.flatMap((shard) => shard.replicas.map((_, index): Seat => ({shard, index})))
   for (let isBetter = true; isBetter; ) {
     isBetter = false
-    for (const [a, one] of shards.entries()) {
-      if (costOf(one.primary, one.replicas) === 0) continue
-      for (const [b, two] of shards.entries()) {
-        if (a !== b && swapBest(one, two)) isBetter = true
+    for (const first of seats) {
+      for (const second of seats) {
+        if (costOf(first.shard.primary, first.shard.replicas) === 0) break
+        if (rotateIfBetter([first, second])) isBetter = true
       }
     }
+    if (!isBetter && seats.length <= MOST_SEATS_FOR_THREE) isBetter = rotateAnyThree(seats)
   }
 }
 
-function swapBest(
-  one: {primary: PlaceableNode; replicas: PlaceableNode[]},
-  two: {primary: PlaceableNode; replicas: PlaceableNode[]},
-): boolean {
-  const before = costOf(one.primary, one.replicas) + costOf(two.primary, two.replicas)
-  for (const [i, mine] of one.replicas.entries()) {
-    for (const [j, theirs] of two.replicas.entries()) {
-      const after = costOf(one.primary, one.replicas.with(i, theirs)) + costOf(two.primary, two.replicas.with(j, mine))
-      if (after >= before) continue
-      one.replicas[i] = theirs
-      two.replicas[j] = mine
-      return true
+function rotateAnyThree(seats: readonly Seat[]): boolean {
+  for (const first of seats) {
+    if (costOf(first.shard.primary, first.shard.replicas) === 0) continue
+    for (const second of seats) {
+      for (const third of seats) if (rotateIfBetter([first, second, third])) return true
     }
   }
+  return false
+}
+
+/** Everyone takes the next one's seat, the last the first one's; undone unless the cost falls. */
+function rotateIfBetter(seats: readonly Seat[]): boolean {
+  const shards = new Set(seats.map(({shard}) => shard))
+  if (shards.size < seats.length) return false
+  const cost = (): number => [...shards].reduce((sum, {primary, replicas}) => sum + costOf(primary, replicas), 0)
+  const before = cost()
+  const sitting = seats.map(({shard, index}) => shard.replicas[index]!)
+  for (const [turn, {shard, index}] of seats.entries()) shard.replicas[index] = sitting.at(turn - 1)!
+  if (cost() < before) return true
+  for (const [turn, {shard, index}] of seats.entries()) shard.replicas[index] = sitting[turn]!
   return false
 }
 

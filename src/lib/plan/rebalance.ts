@@ -1,9 +1,10 @@
 /** Which slots move so that every primary has its share? As few as possible. Pure. */
 import {UsageError} from '../errors.ts'
 import type {NodeId, Topology} from '../topology/model.ts'
-import {primaries} from '../topology/queries.ts'
+import {labelNode, primaries} from '../topology/queries.ts'
+import {exactShares} from './apportion.ts'
 import {movesToQuotas} from './even-out.ts'
-import {buildMovePlan, ownersAfter, slotsByOwner} from './move-plan.ts'
+import {buildMovePlan, freeSlotsByOwner, ownersAfter, slotsByOwner} from './move-plan.ts'
 import type {MovePlan, SlotMove} from './plan.ts'
 import {requirePrimary} from './reshard.ts'
 
@@ -23,10 +24,36 @@ export function planRebalance(topology: Topology, options: RebalanceOptions): Mo
   const {started, thresholdPercent} = options
   const own = slotsByOwner(ownersAfter(topology, started))
   const weights = weightsOf(topology, options, own)
-  const quotas = quotasFor(own, weights)
+  const {quotas, isExact} = attainableQuotas(own, weights, started)
   const isEven = [...quotas].every(([id, quota]) => isWithin(own.get(id)?.length ?? 0, quota, thresholdPercent))
-  const moves = isEven ? [] : movesToQuotas(own, quotas)
-  return buildMovePlan(topology, 'rebalance', [...started, ...moves], [])
+  const moves = isEven ? [] : movesToQuotas(own, quotas, freeSlotsByOwner(topology, started))
+  const warnings = isExact
+    ? []
+    : ['Slots that are on their way already are finished first: run this again to bring every primary to its share.']
+  return buildMovePlan(topology, 'rebalance', [...started, ...moves], warnings)
+}
+
+/** A slot moves once in a plan, so no primary can get below what is on its way to it; the others share the rest. */
+function attainableQuotas(
+  own: ReadonlyMap<NodeId, readonly number[]>,
+  weights: ReadonlyMap<NodeId, number>,
+  started: readonly SlotMove[],
+): {readonly quotas: Map<NodeId, number>; readonly isExact: boolean} {
+  const incoming = new Map<NodeId, number>()
+  for (const {to} of started) incoming.set(to, (incoming.get(to) ?? 0) + 1)
+  const open = new Map(weights)
+  const fixed = new Map<NodeId, number>()
+  let left = [...own].reduce((sum, [id, slots]) => sum + (weights.has(id) ? slots.length : 0), 0)
+  for (;;) {
+    const quotas = quotasFor(left, own, open)
+    const below = [...quotas].filter(([id, quota]) => quota < (incoming.get(id) ?? 0))
+    if (below.length === 0) return {quotas: new Map([...quotas, ...fixed]), isExact: fixed.size === 0}
+    for (const [id] of below) {
+      fixed.set(id, incoming.get(id) ?? 0)
+      left -= incoming.get(id) ?? 0
+      open.delete(id)
+    }
+  }
 }
 
 function weightsOf(
@@ -35,8 +62,9 @@ function weightsOf(
   own: ReadonlyMap<NodeId, readonly number[]>,
 ): Map<NodeId, number> {
   for (const [id, weight] of weights) {
-    requirePrimary(topology, id, 'have a weight')
-    if (!(weight >= 0 && Number.isFinite(weight))) throw new UsageError(`${weight} is not a weight: 0 or more`)
+    const node = requirePrimary(topology, id, 'have a weight')
+    if (weight >= 0 && Number.isFinite(weight)) continue
+    throw new UsageError(`${weight} is no weight for ${labelNode(node)}: 0 or more`)
   }
   const taking = primaries(topology)
     .filter(({id, reach}) => own.has(id) || (weights.get(id) ?? 0) > 0 || (useEmpty && reach.kind === 'reached'))
@@ -48,17 +76,15 @@ function weightsOf(
 }
 
 /**
- * Whole slots in proportion to weight. The slots left over after rounding down go to primaries that have one to keep
+ * `total` whole slots in proportion to weight. The slots left over after rounding down go to primaries that have one to keep
  * before those that would have to get one, so that they need not move: every quota stays within one of its exact share.
  */
-export function quotasFor(
+function quotasFor(
+  total: number,
   own: ReadonlyMap<NodeId, readonly number[]>,
   weights: ReadonlyMap<NodeId, number>,
 ): Map<NodeId, number> {
-  const total = [...own].reduce((sum, [id, slots]) => sum + (weights.has(id) ? slots.length : 0), 0)
-  const sum = [...weights.values()].reduce((all, weight) => all + weight, 0)
-  const parts = [...weights].map(([id, weight]) => {
-    const exact = (total * weight) / sum
+  const parts = [...exactShares(total, weights)].map(([id, exact]) => {
     const floor = Math.floor(exact + 1e-9)
     return {id, floor, remainder: Math.max(exact - floor, 0), keeps: (own.get(id)?.length ?? 0) > floor}
   })

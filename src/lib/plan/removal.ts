@@ -2,13 +2,14 @@
 import {RefusedError, UsageError} from '../errors.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {labelNode, primaries, replicasOf, slotsOf} from '../topology/queries.ts'
+import {labelNode, listNodes, primaries, replicasOf, slotsOf} from '../topology/queries.ts'
+import {requireNothingOnTheWay} from './on-the-way.ts'
 import type {RemovalPlan} from './plan.ts'
 import {quietestPrimary} from './quietest-primary.ts'
 
 /**
- * @throws RefusedError 'node-has-slots' when a victim owns slots; UsageError when a node is named twice or none would be
- *   left.
+ * @throws RefusedError 'node-has-slots' when a victim owns slots, 'open-slots' when one is on its way to a victim that
+ *   answers; UsageError when a node is named twice or none would be left.
  */
 export function planRemoval(topology: Topology, {victims}: {readonly victims: readonly NodeId[]}): RemovalPlan {
   const leaving = new Set(victims)
@@ -20,15 +21,17 @@ export function planRemoval(topology: Topology, {victims}: {readonly victims: re
   if (leaving.size < victims.length) throw new UsageError('a node is named twice')
   if (leaving.size >= topology.nodes.length) throw new UsageError('no node would be left')
   requireSlotless(topology, nodes)
+  // A dead node gives no keys back, and the marks that name it must not keep it from being removed.
+  requireNothingOnTheWay(topology, new Set(nodes.filter(({reach}) => reach.kind === 'reached').map(({id}) => id)))
 
   const staying = primaries(topology).filter(({id, reach}) => !leaving.has(id) && reach.kind === 'reached')
   const withSlots = staying.filter(({id}) => slotsOf(topology, id).length > 0)
   const load = new Map<NodeId, number>(
     staying.map(({id}) => [id, replicasOf(topology, id).filter((replica) => !leaving.has(replica.id)).length]),
   )
-  const orphans = nodes.flatMap(({id}) =>
-    replicasOf(topology, id).filter((replica) => !leaving.has(replica.id) && replica.reach.kind === 'reached'),
-  )
+  const followers = nodes.flatMap(({id}) => replicasOf(topology, id).filter((replica) => !leaving.has(replica.id)))
+  const orphans = followers.filter(({reach}) => reach.kind === 'reached').sort((a, b) => (a.id < b.id ? -1 : 1))
+  const lost = followers.filter(({reach}) => reach.kind === 'unreachable')
   const rehomed = orphans.map((replica) => {
     const home = quietestPrimary(withSlots.length > 0 ? withSlots : staying, load, replica.address.host)
     if (!home) {
@@ -48,7 +51,10 @@ export function planRemoval(topology: Topology, {victims}: {readonly victims: re
       isReachable: node.reach.kind === 'reached',
     })),
     rehomed,
-    warnings: [],
+    warnings:
+      lost.length === 0
+        ? []
+        : [`${listNodes(lost)} cannot be reached and so will not get a new primary: remove that node, too.`],
   }
 }
 

@@ -1,10 +1,10 @@
 /** Which slots go from some primaries to another one? Exactly as many as were asked for, or exactly those. Pure. */
-import {UsageError} from '../errors.ts'
+import {RefusedError, UsageError} from '../errors.ts'
 import {formatSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {labelId, labelNode, primaries} from '../topology/queries.ts'
+import {labelId, labelNode, listNodes, primaries, seedAddress, slotsOf} from '../topology/queries.ts'
 import {apportion} from './apportion.ts'
-import {buildMovePlan, ownersAfter, slotsByOwner} from './move-plan.ts'
+import {buildMovePlan, freeSlotsByOwner, ownersAfter} from './move-plan.ts'
 import {pickSlots} from './pick-slots.ts'
 import type {MovePlan, SlotMove} from './plan.ts'
 
@@ -18,41 +18,67 @@ export type ReshardOptions = {
  * `started`: moves that have begun already; they are part of the plan and count toward `count` where they go from one of
  * the sources to the target. With `count`, each source gives in proportion to what it has. With `slots`, those that the
  * target owns already are passed over.
- * @throws UsageError when source or target makes no sense or the sources have not enough.
+ * @throws UsageError when source or target makes no sense or the sources have not enough; RefusedError 'open-slots' when
+ *   one of `slots` is on its way to another node.
  */
 export function planReshard(topology: Topology, options: ReshardOptions, started: readonly SlotMove[]): MovePlan {
   const target = requirePrimary(topology, options.to, 'take slots')
   const sources = sourcesOf(topology, options)
-  const isOurs = ({from, to}: SlotMove): boolean => to === target.id && sources.some(({id}) => id === from)
-  const own = slotsByOwner(ownersAfter(topology, started))
-  const moves =
-    'slots' in options
-      ? namedMoves(topology, sources, target, options.slots, started)
-      : countedMoves(sources, target, options.count - started.filter(isOurs).length, options.count, own)
-  return buildMovePlan(topology, 'reshard', [...started, ...moves], [])
+  if ('slots' in options) {
+    const {moves, resumed} = namedMoves(topology, sources, target, options.slots, started)
+    return buildMovePlan(topology, 'reshard', [...started, ...moves], besides(started.length - resumed))
+  }
+  const {count} = options
+  if (!(Number.isInteger(count) && count > 0)) throw new UsageError(`${count} is not a number of slots`)
+  const ours = started.filter(({from, to}) => to === target.id && sources.some(({id}) => id === from)).length
+  const moves = countedMoves(topology, sources, target, count, ours, started)
+  const warnings = besides(started.length - ours)
+  if (ours > count) warnings.push(`${count} slots were asked for, but ${ours} are on their way already.`)
+  return buildMovePlan(topology, 'reshard', [...started, ...moves], warnings)
 }
 
+function besides(others: number): string[] {
+  if (others === 0) return []
+  return [`Besides what was asked for, ${plural(others)} that an earlier run left open will be finished.`]
+}
+
+function plural(count: number): string {
+  return count === 1 ? '1 slot' : `${count} slots`
+}
+
+/** @param ours how many of `started` are part of the `count` that was asked for. */
 function countedMoves(
+  topology: Topology,
   sources: readonly ClusterNode[],
   target: ClusterNode,
   count: number,
-  asked: number,
-  own: ReadonlyMap<NodeId, readonly number[]>,
+  ours: number,
+  started: readonly SlotMove[],
 ): SlotMove[] {
-  if (!(Number.isInteger(asked) && asked > 0)) throw new UsageError(`${asked} is not a number of slots`)
-  const available = sources.reduce((sum, {id}) => sum + (own.get(id)?.length ?? 0), 0)
+  const free = freeSlotsByOwner(topology, started)
+  const weights = new Map(sources.map(({id}): [NodeId, number] => [id, free.get(id)?.length ?? 0]))
+  const available = [...weights.values()].reduce((sum, own) => sum + own, ours)
   if (count > available) {
-    const [only] = sources
-    const who = sources.length === 1 && only ? `${labelNode(only)} owns` : `the ${sources.length} sources own`
-    throw new UsageError(`${who} ${available} slots, and ${asked} were asked for`, {
-      details: {available, asked},
-      suggestions: [`ask for ${available} slots or fewer, or name more sources`],
-    })
+    if (sources.length === 0) throw new UsageError(`no primary but ${labelNode(target)} owns slots`)
+    const owners = sources.length === 1 ? 'owns' : 'own'
+    const together = sources.length === 1 ? '' : ' together'
+    throw new UsageError(
+      `${listNodes(sources)} ${owners} ${plural(available)}${together} to give away, ${count} were asked for`,
+      {
+        details: {available, asked: count},
+        suggestions: [available > 0 ? `ask for ${available} or fewer, or name more sources` : 'name other sources'],
+      },
+    )
   }
-  if (count <= 0) return []
-  const shares = apportion(count, new Map(sources.map(({id}) => [id, own.get(id)?.length ?? 0])))
+  if (count <= ours) return []
+  const shares = apportion(count - ours, weights)
+  const owners = ownersAfter(topology, started)
   return sources.flatMap(({id}) =>
-    pickSlots(own.get(id) ?? [], shares.get(id) ?? 0).map((slot) => ({slot, from: id, to: target.id})),
+    pickSlots(free.get(id) ?? [], shares.get(id) ?? 0, (slot) => owners[slot] === target.id).map((slot) => ({
+      slot,
+      from: id,
+      to: target.id,
+    })),
   )
 }
 
@@ -62,30 +88,51 @@ function namedMoves(
   target: ClusterNode,
   slots: SlotRanges,
   started: readonly SlotMove[],
-): SlotMove[] {
-  const begun = new Set(started.map(({slot}) => slot))
-  const wanted = slotsInRanges(slots).filter((slot) => topology.owners[slot] !== target.id && !begun.has(slot))
-  const foreign = new Map<string, number[]>()
+): {readonly moves: SlotMove[]; readonly resumed: number} {
+  const begun = new Map(started.map((move) => [move.slot, move]))
+  const sourceIds = new Set(sources.map(({id}) => id))
+  const foreign = new Map<NodeId | undefined, number[]>()
   const moves: SlotMove[] = []
-  for (const slot of wanted) {
+  let resumed = 0
+  for (const slot of slotsInRanges(slots)) {
     const owner = topology.owners[slot]
-    if (owner !== undefined && sources.some(({id}) => id === owner)) moves.push({slot, from: owner, to: target.id})
-    else foreign.set(owner ?? '', [...(foreign.get(owner ?? '') ?? []), slot])
+    const move = begun.get(slot)
+    if (move && move.to !== target.id) throw elsewhere(topology, move)
+    if (move) resumed++
+    else if (owner !== undefined && sourceIds.has(owner)) moves.push({slot, from: owner, to: target.id})
+    else if (owner !== target.id) {
+      const theirs = foreign.get(owner)
+      if (theirs) theirs.push(slot)
+      else foreign.set(owner, [slot])
+    }
   }
   const [first] = foreign
   if (first) {
     const [owner, theirs] = first
-    const who = owner === '' ? 'no node' : labelId(topology, owner)
-    throw new UsageError(`slots ${formatSlots(theirs)} belong to ${who}, which is not among the sources`, {
-      suggestions: ['add that node to --from, or use --from all'],
+    const [subject, belong] = theirs.length === 1 ? ['slot', 'belongs'] : ['slots', 'belong']
+    const who = owner === undefined ? 'no node' : `${labelId(topology, owner)}, which is not among the sources`
+    throw new UsageError(`${subject} ${formatSlots(theirs)} ${belong} to ${who}`, {
+      details: {slots: formatSlots(theirs), owner},
+      suggestions: owner === undefined ? ['rcluster check tells why'] : ['add that node to --from, or use --from all'],
     })
   }
-  return moves
+  return {moves, resumed}
+}
+
+function elsewhere(topology: Topology, {slot, from, to}: SlotMove): RefusedError {
+  const [source, target] = [labelId(topology, from), labelId(topology, to)]
+  const ends = [from, to].map((id) => formatAddress(topology.nodesById.get(id)?.address ?? {host: '', port: 0}))
+  return new RefusedError('open-slots', `slot ${slot} is on its way from ${source} to ${target}`, {
+    details: {slot, from, to},
+    suggestions: [
+      `finish that first: rcluster reshard ${seedAddress(topology)} --from ${ends[0]} --to ${ends[1]} --slots-list ${slot}`,
+    ],
+  })
 }
 
 function sourcesOf(topology: Topology, {from, to}: ReshardOptions): ClusterNode[] {
   if (from === 'all') {
-    return primaries(topology).filter(({id}) => id !== to && topology.owners.includes(id))
+    return primaries(topology).filter(({id}) => id !== to && slotsOf(topology, id).length > 0)
   }
   const ids = [...new Set(from)]
   if (ids.includes(to)) {
