@@ -73,6 +73,7 @@ describe('what is left to do for a slot', () => {
     const outlook = outlookOf(move, sight, {source: new Set([S, X]), target: new Set([T])})
     expect(outlook).toMatchObject({kind: 'steps'})
     expect(outlook).toHaveProperty('steps', [
+      'name-source',
       'set-importing',
       'set-migrating',
       'drain',

@@ -33,6 +33,7 @@ const replies: readonly {readonly text: string; readonly failure: NodeFailure}[]
   },
   {text: "CROSSSLOT Keys in request don't hash to the same slot", failure: 'cross-slot'},
   {text: 'ERR Please use SETSLOT only with masters.', failure: 'not-primary'},
+  {text: 'ERR Target node is not a master', failure: 'not-primary'},
   {text: `ERR Unknown node ${'0'.repeat(40)}`, failure: 'unknown-node'},
   {text: `ERR I don't know about node ${'0'.repeat(40)}`, failure: 'unknown-node'},
   {text: "ERR unknown command 'FUNCTION', with args beginning with: 'LIST'", failure: 'unknown-command'},

@@ -4,19 +4,20 @@
  */
 import type {ClusterPort, NodePort} from '../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../src/lib/errors.ts'
-import {keySlot} from '../../src/lib/slots/key-slot.ts'
 import {SLOT_COUNT} from '../../src/lib/slots/slot.ts'
+import {parseRanges} from '../../src/lib/slots/slot-ranges.ts'
 import {formatAddress, type NodeAddress, type NodeId} from '../../src/lib/topology/model.ts'
+import {readAll, write} from './fake/client.ts'
 import {FakePort} from './fake/fake-port.ts'
 import {FakeServer} from './fake/fake-server.ts'
 import {Script} from './fake/faults.ts'
 import {correctionsFor, type Packet, packetOf, receive, shakeHands} from './fake/gossip.ts'
-import {routeOf} from './fake/key-commands.ts'
-import {nameOf} from './fake/keyspace.ts'
 
 export interface FakeOptions {
-  /** Share the slots evenly, with epochs 1, 2, 3 … */
+  /** With epochs 1, 2, 3 … */
   readonly primaries?: number
+  /** What each of them gets, "0-99" and so on; an even share of all by default. */
+  readonly shares?: readonly string[]
   /** Members without slots. */
   readonly slotless?: number
   /** Of each primary with slots. */
@@ -30,6 +31,11 @@ export interface FakeOptions {
 /** 'at-once': all know everything after each command. 'manual': only `settle` tells. A number: packets travel every so
  * many commands, and arrive that many later, as stale as they are. */
 export type Gossip = 'at-once' | 'manual' | number
+
+function evenShares(count: number): string[] {
+  const start = (index: number): number => Math.ceil((index * SLOT_COUNT) / count)
+  return Array.from({length: count}, (_, index) => `${start(index)}-${start(index + 1) - 1}`)
+}
 
 export class FakeCluster implements ClusterPort {
   readonly servers: FakeServer[] = []
@@ -52,9 +58,8 @@ export class FakeCluster implements ClusterPort {
       server.me.configEpoch = index + 1
       for (const other of joined) shakeHands(server, other)
     }
-    for (let slot = 0; slot < SLOT_COUNT; slot++) {
-      const owner = this.servers[Math.floor((slot * primaries) / SLOT_COUNT)]
-      if (owner && primaries > 0) owner.assign(slot, owner.id)
+    for (const [index, share] of (options.shares ?? evenShares(primaries)).entries()) {
+      this.server(index).addSlots(parseRanges(share))
     }
     this.settle()
     for (let n = 0; n < primaries * replicas; n++) {
@@ -176,12 +181,20 @@ export class FakeCluster implements ClusterPort {
     throw new Error('gossip comes to no end')
   }
 
+  /** What `server` says now is on its way to everybody, and arrives with `deliverHeld`. */
+  holdPacketsOf(server: FakeServer): void {
+    const packet = packetOf(server)
+    this.#onTheWay.push(...this.#others(server).map((to) => ({to, packet})))
+  }
+
+  deliverHeld(): void {
+    this.#deliver(this.#onTheWay.splice(0))
+  }
+
   /** Tells all others at once. */
   broadcast(server: FakeServer): void {
     if (this.gossip === 'at-once') this.settle()
-    if (typeof this.gossip !== 'number') return
-    const packet = packetOf(server)
-    this.#onTheWay.push(...this.#others(server).map((to) => ({to, packet})))
+    if (typeof this.gossip === 'number') this.holdPacketsOf(server)
   }
 
   afterCommand(isChanging: boolean): void {
@@ -250,52 +263,19 @@ export class FakeCluster implements ClusterPort {
 
   /** Writes as a client of the cluster would. */
   set(key: string | Buffer, value: string, database = 0, ttlMs?: number): void {
-    const name = Buffer.from(key)
-    const server = this.#find(name, database, this.#running()[0])
-    if (!server) throw new Error(`the key ${String(key)} cannot be written: slot ${keySlot(name)} is not served`)
     const expiresAtMs = ttlMs === undefined ? undefined : Date.now() + ttlMs
-    server.keyspace.set(name, {payload: Buffer.from(value), expiresAtMs}, database)
+    write(this.#running(), Buffer.from(key), {payload: Buffer.from(value), expiresAtMs}, database)
   }
 
   /** Every key as "database/key" with the value that a client reads who follows MOVED and ASK from any server on. */
   contents(): ReadonlyMap<string, string> {
-    const contents = new Map<string, string>()
-    const keys = this.#running().flatMap(({keyspace}) => keyspace.keys())
-    for (const {key, database} of keys) {
-      const label = `${database}/${nameOf(key)}`
-      if (contents.has(label)) continue
-      const answers = new Set(
-        this.#running().map((start) => {
-          const server = this.#find(key, database, start)
-          return server ? server.keyspace.get(key, database)?.payload.toString('latin1') : 'unreachable'
-        }),
-      )
-      const [first] = answers
-      if (answers.size > 1) contents.set(label, `differs: ${[...answers].join(', ')}`)
-      else if (first !== undefined) contents.set(label, first)
-    }
-    return contents
+    return readAll(this.#running())
   }
 
   /** Which primaries hold the key. */
   copies(key: string | Buffer, database = 0): NodeId[] {
-    const name = Buffer.from(key)
     return this.#running()
-      .filter((server) => !server.isReplica && server.keyspace.get(name, database))
+      .filter((server) => !server.isReplica && server.keyspace.get(Buffer.from(key), database))
       .map(({id}) => id)
-  }
-
-  #find(key: Buffer, database: number, start: FakeServer | undefined): FakeServer | undefined {
-    let server = start
-    let isAsking = false
-    for (let hops = 0; server && hops < 16; hops++) {
-      const route = routeOf(server, key, database, isAsking)
-      if (route.kind === 'serve') return server
-      if (route.kind === 'down') return undefined
-      isAsking = route.kind === 'ask'
-      const next: NodeId = route.to
-      server = this.#running().find(({id}) => id === next)
-    }
-    return undefined
   }
 }

@@ -155,7 +155,10 @@ function guard(line: string): void {
 }
 
 export interface StartOptions {
-  /** Settings beside or instead of the defaults, without dashes: {'cluster-node-timeout': '1000'}. */
+  /**
+   * Settings beside or instead of the defaults, without dashes: {'cluster-node-timeout': '1000'}. PORT stands for the
+   * server's own: {port: '0', 'tls-port': 'PORT'}.
+   */
   readonly config?: Readonly<Record<string, string>>
   /** Default 15 000. */
   readonly readyTimeoutMs?: number
@@ -213,7 +216,10 @@ class OneServer {
       dir: this.folder,
       ...this.options.config,
     }
-    const args = Object.entries(config).flatMap(([name, value]) => [`--${name}`, value])
+    const args = Object.entries(config).flatMap(([name, value]) => [
+      `--${name}`,
+      value.replace('PORT', String(this.port)),
+    ])
     const startsBefore = this.countStarts()
     const child = spawn(this.kind.server, args, {cwd: this.folder, stdio: 'ignore'})
     let hasEnded = false
@@ -324,6 +330,7 @@ export async function startServers(kind: ServerKind, count: number, options: Sta
 export interface RawOptions {
   readonly username?: string
   readonly password?: string
+  readonly database?: number
   /** Replies as Buffers, for binary keys and values. */
   readonly asBuffers?: boolean
   /** Default 5 000. */
@@ -342,6 +349,7 @@ export async function rawCommand(
     port,
     ...(options.username === undefined ? {} : {username: options.username}),
     ...(options.password === undefined ? {} : {password: options.password}),
+    db: options.database ?? 0,
     lazyConnect: true,
     protocol: 2,
     disableClientInfo: true,

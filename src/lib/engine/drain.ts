@@ -1,6 +1,6 @@
 /**
  * How do the keys of one open slot get to its target? Writes: moves keys. Safe to run again: it lists what the source
- * still holds. Ends only when the source was seen to hold nothing of the slot in any database.
+ * still holds. Whether the source holds nothing any more is for the caller to see: a list is cut off at its limit.
  */
 import {InterruptedError, NodeError} from '../errors.ts'
 import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
@@ -41,41 +41,44 @@ const MIGRATE_TIMEOUT_MS_PER_MB = 100
 /** PTTL answers are taken a moment apart; expiry times nearer than this are the same. */
 const TTL_TOLERANCE_MS = 2000
 
+/** Keys of one slot in one database of the source, with their sizes in bytes. */
+export interface Listing {
+  readonly database: number
+  readonly keys: readonly Buffer[]
+  readonly bytesOf: readonly number[]
+}
+
+/** At most LIST_LIMIT keys of each database. */
+export async function listSlot({source, databaseCount}: Pair, slot: number): Promise<Listing[]> {
+  return Promise.all(
+    Array.from({length: databaseCount}, async (_, database) => {
+      const keys = await source.listKeys(slot, LIST_LIMIT, database)
+      return {database, keys, bytesOf: keys.length === 0 ? [] : await measure(source, keys, database)}
+    }),
+  )
+}
+
 /**
+ * Moves the listed keys of one slot, those of one database after the other.
  * @param isSourceAuthority whether the source's copy of a key is known to be the owner's (the target has only ever been
  *   IMPORTING the slot from it), so that a copy left at the target by a broken MIGRATE may be overwritten.
  * @throws InterruptedError on a key conflict that the policy does not decide; NodeError as the servers answer.
  */
-export async function drainSlot(
+export async function drainListed(
   pair: Pair,
   slot: number,
+  listings: readonly Listing[],
   isSourceAuthority: boolean,
   options: DrainOptions,
-): Promise<{keys: number}> {
-  let moved = 0
-  for (let database = 0; database < pair.databaseCount; database++) {
-    let lastListing = ''
-    for (;;) {
-      const keys = await pair.source.listKeys(slot, LIST_LIMIT, database)
-      if (keys.length === 0) break
-      const listing = Buffer.concat(keys as Buffer[]).toString('base64')
-      if (listing === lastListing) {
-        throw new InterruptedError(
-          `slot ${slot}: ${keys.length} keys stay on ${formatAddress(pair.source.address)} although MIGRATE says they moved`,
-        )
-      }
-      lastListing = listing
-      const sizes = await measure(pair.source, keys, database)
-      for (const batch of planBatches(keys, sizes, options.limits)) {
-        options.abort?.throwIfAborted()
-        await options.gate.pass(pair.source.id, pair.target.id, () =>
-          moveBatch(pair, slot, batch, database, isSourceAuthority, options),
-        )
-        moved += batch.keys.length
-      }
+): Promise<void> {
+  for (const {database, keys, bytesOf} of listings) {
+    for (const batch of planBatches(keys, bytesOf, options.limits)) {
+      options.abort?.throwIfAborted()
+      await options.gate.pass(pair.source.id, pair.target.id, () =>
+        moveBatch(pair, slot, batch, database, isSourceAuthority, options),
+      )
     }
   }
-  return {keys: moved}
 }
 
 async function measure(source: NodePort, keys: readonly Buffer[], database: number): Promise<number[]> {
@@ -160,7 +163,7 @@ async function settleTwin(
     `slot ${slot}: the key ${JSON.stringify(key.toString('latin1'))} has different values on ${source} and ${target}`,
     {
       details: {slot, database: request.database, keyHex: key.toString('hex'), source, target},
-      suggestions: ['decide with --on-conflict source or --on-conflict target, and run again'],
+      suggestions: ['Decide with --on-conflict source or --on-conflict target, and run the command again'],
     },
   )
 }

@@ -42,7 +42,7 @@ export function requireMeetable(points: readonly MeetPoint[]): void {
       throw new RefusedError(
         'target-unfit',
         `${formatAddress(twin.port.address)} and ${formatAddress(point.port.address)} both call themselves ${key}: they cannot reach each other there`,
-        {suggestions: ['reach the nodes by addresses at which they also reach each other']},
+        {suggestions: ['Reach the nodes by addresses at which they also reach each other']},
       )
     }
     seen.set(key, point)
@@ -52,7 +52,7 @@ export function requireMeetable(points: readonly MeetPoint[]): void {
     throw new RefusedError(
       'target-unfit',
       `${loopback.map(({address}) => formatAddress(address)).join(', ')} would be met at a loopback address, which nodes on other hosts cannot reach`,
-      {suggestions: ['name every node by the address at which the other nodes reach it']},
+      {suggestions: ['Name every node by the address at which the other nodes reach it']},
     )
   }
 }
@@ -84,7 +84,7 @@ export async function introduce(
       .map((other) => ({speaker, other})),
   )
   const meetAll = (pairs: typeof meetings): Promise<unknown> =>
-    Promise.all(pairs.map(({speaker, other}) => speaker.port.meet(other.address, other.busPort)))
+    Promise.all(pairs.map(({speaker, other}) => unlessLoading(speaker.port.meet(other.address, other.busPort))))
 
   let views: NodeView[] = []
   let metAt = performance.now()
@@ -92,9 +92,10 @@ export async function introduce(
   await meetAll(meetings)
   const joined = await pollUntil(
     async () => {
-      views = await mapBounded(all, 128, ({port}) => port.readView())
+      const answers = await mapBounded(all, 128, ({port}) => unlessLoading(port.readView()))
+      views = answers.filter((view) => view !== undefined)
       const strangers = strangersOf(views, all)
-      if (strangers.length === 0 && options.isDone(views)) return true
+      if (strangers.length === 0 && views.length === all.length && options.isDone(views)) return true
       // The first repetition is due as soon as all are known: the packets of a handshake do not carry slots.
       const isDue = performance.now() - metAt > MEET_AGAIN_MS * rounds
       if ((strangers.length === 0 && rounds === 1) || isDue) {
@@ -119,7 +120,7 @@ export async function introduce(
   throw new InterruptedError(`the nodes did not join within ${Math.round(options.deadlineMs / 1000)} s: ${text}`, {
     details: {missing: strangers.length},
     suggestions: [
-      'every node must reach every other on its client port and on its bus port (usually client port + 10000)',
+      'Every node must reach every other on its client port and on its bus port (usually client port + 10000)',
     ],
   })
 }
@@ -134,6 +135,16 @@ function strangersOf(
     const viewer = pointsById.get(view.id)
     return viewer ? all.filter((other) => !known.has(other.port.id)).map((stranger) => ({viewer, stranger})) : []
   })
+}
+
+/** undefined while the node loads its data, as a replica does in its first synchronisation: it answers nothing then. */
+async function unlessLoading<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof NodeError && error.failure === 'loading') return undefined
+    throw error
+  }
 }
 
 /** Does every view show `id` as a replica of `primaryId`? */
@@ -178,10 +189,10 @@ export async function waitUntilLinked(
   let unlinked: string[] = []
   const linked = await pollUntil(
     async () => {
-      const views = await mapBounded(replicas, 64, (port) => port.readView())
-      unlinked = views
-        .filter(({serverInfo}) => serverInfo.isPrimaryLinkUp !== true)
-        .map(({dialled}) => formatAddress(dialled))
+      const views = await mapBounded(replicas, 64, (port) => unlessLoading(port.readView()))
+      unlinked = replicas
+        .filter((_, index) => views[index]?.serverInfo.isPrimaryLinkUp !== true)
+        .map(({address}) => formatAddress(address))
       return unlinked.length === 0 ? true : undefined
     },
     {deadlineMs, signal},
@@ -189,8 +200,8 @@ export async function waitUntilLinked(
   if (linked) return
   throw new InterruptedError(`${unlinked.join(', ')} joined, but the replication link to the primary is not up yet`, {
     suggestions: [
-      'if the servers want a password, set masterauth (and masteruser) on the replica',
-      'rcluster check shows when the link is up',
+      'If the servers want a password, set masterauth (and masteruser) on the replica',
+      'See with rcluster check when the link is up',
     ],
   })
 }
@@ -217,7 +228,7 @@ export async function waitUntilUp(
   const poll = (withinMs: number): Promise<true | undefined> =>
     pollUntil(
       async () => {
-        const infos = await mapBounded(ports, 128, (port) => port.readClusterInfo())
+        const infos = await mapBounded(ports, 128, (port) => unlessLoading(port.readClusterInfo()))
         down = ports.filter((_, index) => infos[index]?.state !== 'ok')
         return down.length === 0 ? true : undefined
       },
@@ -229,6 +240,6 @@ export async function waitUntilUp(
   signal?.throwIfAborted()
   const names = down.map(({address}) => formatAddress(address)).join(', ')
   throw new InterruptedError(`all nodes have joined, but ${names} did not serve yet (cluster_state fail)`, {
-    suggestions: ['rcluster check shows why'],
+    suggestions: ['See with rcluster check why'],
   })
 }

@@ -6,9 +6,11 @@
  * the others. Nothing is pipelined past "the source was seen empty": a target does not check, and the source deletes
  * what it still holds as soon as it learns of the new owner.
  */
-import {NodeError} from '../errors.ts'
+import {InterruptedError, NodeError} from '../errors.ts'
+import {formatSlots} from '../slots/slot-ranges.ts'
+import {formatAddress} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
-import {type DrainOptions, drainSlot, type Pair} from './drain.ts'
+import {type DrainOptions, drainListed, listSlot, type Pair} from './drain.ts'
 import {isHarmlessAtSource} from './retrying.ts'
 import type {Step} from './steps.ts'
 import {mapBounded, pause, pollUntil} from './waiting.ts'
@@ -39,7 +41,7 @@ export interface MoverContext {
   knownSourceEpoch: number
 }
 
-/** Slots whose keys are on their way at the same time: the next one's listing overlaps this one's MIGRATE. */
+/** Slots of a group whose keys are on their way at the same time: the next MIGRATE is ready when one ends. */
 const PARALLEL_DRAINS = 2
 const EPOCH_DEADLINE_MS = 5000
 
@@ -54,33 +56,22 @@ export async function moveGroup(
 ): Promise<void> {
   const {source, target, databaseCount} = context.pair
   const having = (kind: Step['kind']): GroupSlot[] => group.filter(({steps}) => steps.includes(kind))
-  const databases = Array.from({length: databaseCount}, (_, database) => database)
-
-  const toDrain = having('drain')
-
+  await atOnce(having('name-source'), ({slot}) => target.assignSlot(slot, source.id))
   const strays = await atOnce(having('set-importing'), async ({slot}) => {
+    // Keys of the slot that are there now were not brought by this move. Asked together with the mark: whichever comes
+    // first, no client can put a key there before the source sends it.
+    const counting = countInAllDatabases(target, slot, databaseCount)
+    counting.catch(() => undefined)
     await target.setImporting(slot, source.id)
-    // Keys of the slot that are there now were not brought by this move.
-    const counts = await Promise.all(databases.map((database) => target.countKeys(slot, database)))
-    return {slot, isClean: counts.every((count) => count === 0)}
+    return {slot, isClean: (await counting) === 0}
   })
   for (const {slot, isClean} of strays) if (isClean) progress.sourceIsAuthority.add(slot)
 
-  const keysAtSource = (slot: number): Promise<number> => countInAllDatabases(source, slot, databaseCount)
   await atOnce(having('set-migrating'), ({slot}) => source.setMigrating(slot, target.id))
-  // From here on no client can create a key of these slots at the source.
-  const counted = await Promise.all(toDrain.map(async ({slot}) => ({slot, keys: await keysAtSource(slot)})))
-
-  await mapBounded(
-    counted.filter(({keys}) => keys > 0),
-    PARALLEL_DRAINS,
-    async ({slot}) => {
-      progress.begun.add(slot)
-      await drainSlot(context.pair, slot, progress.sourceIsAuthority.has(slot), context.drain)
-    },
-  )
+  const toDrain = slotsOf(having('drain'))
+  const sight = toDrain.length > 0 ? await drainGroup(context, toDrain, progress) : undefined
   context.drain.abort?.throwIfAborted()
-  await closeGroup(context, group, keysAtSource)
+  await closeGroup(context, group, sight)
 }
 
 /** All together, and none is left under way when one fails: a mark that is set late would stay behind unseen. */
@@ -88,29 +79,77 @@ function atOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promi
   return mapBounded(items, items.length, work)
 }
 
+function slotsOf(group: readonly GroupSlot[]): number[] {
+  return group.map(({slot}) => slot)
+}
+
+/** What a source says of slots that are marked as MIGRATING: no client can create a key of them there any more. */
+interface SourceSight {
+  readonly epoch: number
+  /** Over all databases. */
+  readonly keysBySlot: ReadonlyMap<number, number>
+}
+
+async function lookAtSource({pair}: MoverContext, slots: readonly number[]): Promise<SourceSight> {
+  const [{myEpoch}, counts] = await Promise.all([
+    pair.source.readClusterInfo(),
+    atOnce(slots, (slot) => countInAllDatabases(pair.source, slot, pair.databaseCount)),
+  ])
+  return {epoch: myEpoch, keysBySlot: new Map(slots.map((slot, index) => [slot, counts[index] as number]))}
+}
+
+/** Returns when the source was seen to hold no key of these slots. */
+async function drainGroup(
+  context: MoverContext,
+  slots: readonly number[],
+  progress: GroupProgress,
+): Promise<SourceSight> {
+  let before: SourceSight | undefined
+  for (;;) {
+    const sight = await lookAtSource(context, slots)
+    const withKeys = [...sight.keysBySlot].filter(([, keys]) => keys > 0).map(([slot]) => slot)
+    if (withKeys.length === 0) return sight
+    for (const slot of withKeys) requireFewer(context.pair, slot, before, sight)
+    // All lists in one go: then nothing but MIGRATEs is between the source and its clients.
+    const listings = await atOnce(withKeys, (slot) => listSlot(context.pair, slot))
+    await mapBounded(withKeys, PARALLEL_DRAINS, async (slot, index) => {
+      progress.begun.add(slot)
+      const isAuthority = progress.sourceIsAuthority.has(slot)
+      await drainListed(context.pair, slot, listings[index] ?? [], isAuthority, context.drain)
+    })
+    context.drain.abort?.throwIfAborted()
+    before = sight
+  }
+}
+
+/** Every look but the first comes after MIGRATEs that said they moved keys. */
+function requireFewer({source}: Pair, slot: number, before: SourceSight | undefined, now: SourceSight): void {
+  const keys = now.keysBySlot.get(slot) ?? 0
+  if (keys < (before?.keysBySlot.get(slot) ?? Number.POSITIVE_INFINITY)) return
+  throw new InterruptedError(
+    `slot ${slot}: ${keys} keys stay on ${formatAddress(source.address)} although MIGRATE says they moved`,
+  )
+}
+
+/** `sight`: the source, seen when all keys had moved; undefined when the target has the slots already. */
 async function closeGroup(
   context: MoverContext,
   group: readonly GroupSlot[],
-  keysAtSource: (slot: number) => Promise<number>,
+  sight: SourceSight | undefined,
 ): Promise<void> {
   const {source, target} = context.pair
-  const toAssign = group.filter(({steps}) => steps.includes('assign-target')).map(({slot}) => slot)
+  const toAssign = slotsOf(group.filter(({steps}) => steps.includes('assign-target')))
   if (toAssign.length > 0) {
     // The one answer that everything depends on: the source holds no key of these slots, in any database.
-    const [sourceInfo, ...left] = await Promise.all([
-      source.readClusterInfo(),
-      ...toAssign.map(async (slot) => ({slot, keys: await keysAtSource(slot)})),
-    ])
-    for (const {slot, keys} of left) {
-      if (keys > 0) {
-        throw new NodeError('keys-left', context.pair.source.id, `slot ${slot} still has ${keys} keys at its source`)
-      }
+    const notSeenEmpty = toAssign.filter((slot) => sight?.keysBySlot.get(slot) !== 0)
+    if (!sight || notSeenEmpty.length > 0) {
+      throw new NodeError('keys-left', source.id, `slots ${formatSlots(notSeenEmpty)} may have keys at their source`)
     }
-    await requireTargetKnows(context, sourceInfo.myEpoch)
+    await requireTargetKnows(context, sight.epoch)
     await atOnce(toAssign, (slot) => target.assignSlot(slot, target.id))
-    await requireHigherEpoch(target, sourceInfo.myEpoch)
   }
-  const slots = group.filter(({steps}) => steps.includes('assign-source')).map(({slot}) => slot)
+  const slots = slotsOf(group.filter(({steps}) => steps.includes('assign-source')))
+  if (slots.length > 0) await requireHigherEpoch(context.pair)
   await Promise.all([
     ...slots.map((slot) =>
       source.assignSlot(slot, target.id).catch((error: unknown) => {
@@ -141,13 +180,21 @@ async function requireTargetKnows(context: MoverContext, sourceEpoch: number): P
   context.knownSourceEpoch = sourceEpoch
 }
 
-async function requireHigherEpoch(target: NodePort, sourceEpoch: number): Promise<void> {
+/** Asked on a retry as well: the target may have taken the slots in the try before, and too low. */
+async function requireHigherEpoch({source, target}: Pair): Promise<void> {
   for (let attempt = 0; attempt < 3; attempt++) {
-    const {myEpoch} = await target.readClusterInfo()
-    if (myEpoch > sourceEpoch) return
+    const [own, sources] = await Promise.all([target.readClusterInfo(), source.readClusterInfo()])
+    if (own.myEpoch > sources.myEpoch) return
+    // A source that has yielded its last slot by itself follows the target already, and tells the target's epoch.
+    if (own.myEpoch === sources.myEpoch && (await isReplica(source))) return
     await target.bumpEpoch()
   }
-  throw new NodeError('try-again', target.id, `the target's config epoch stays at or below the source's ${sourceEpoch}`)
+  throw new NodeError('try-again', target.id, "the target's config epoch is not above its source's yet")
+}
+
+async function isReplica(port: NodePort): Promise<boolean> {
+  const {entries} = await port.readView()
+  return entries.some((entry) => entry.isMyself && entry.role === 'replica')
 }
 
 /**

@@ -20,7 +20,7 @@ export async function meetNewcomer(port: ClusterPort, address: NodeAddress): Pro
   } catch (error) {
     if (!(error instanceof NodeError && error.failure === 'not-cluster')) throw error
     throw new RefusedError('not-cluster-mode', `${formatAddress(address)} is not in cluster mode`, {
-      suggestions: ['start that server with cluster-enabled yes'],
+      suggestions: ['Start that server with cluster-enabled yes'],
       cause: error,
     })
   }
@@ -45,14 +45,12 @@ export function requireEmpty(newcomers: readonly Newcomer[]): void {
     .map((newcomer) => ({address: formatAddress(newcomer.port.address), has: belongingsOf(newcomer)}))
     .filter(({has}) => has.length > 0)
   if (full.length === 0) return
-  throw new RefusedError(
-    'node-not-empty',
-    full.map(({address, has}) => `${address} is not empty: it has ${has.join(', ')}`).join('; '),
-    {
-      details: {nodes: full},
-      suggestions: [
-        'take other nodes, or empty these if nothing on them is needed: FLUSHALL and then CLUSTER RESET HARD on each',
-      ],
-    },
-  )
+  const named = full.slice(0, 4).map(({address, has}) => `${address} is not empty: it has ${has.join(', ')}`)
+  if (full.length > named.length) named.push(`nor are ${full.length - named.length} more`)
+  throw new RefusedError('node-not-empty', named.join('; '), {
+    details: {nodes: full},
+    suggestions: [
+      'Take other nodes, or empty these if nothing on them is needed: FLUSHALL and then CLUSTER RESET HARD on each',
+    ],
+  })
 }

@@ -32,7 +32,7 @@ async function requireDatabases({source, target, databaseCount}: Pair): Promise<
   throw new RefusedError(
     'target-unfit',
     `${formatAddress(target.address)} has ${there} databases and ${formatAddress(source.address)} has ${databaseCount}`,
-    {suggestions: ['give all nodes the same number of cluster-databases']},
+    {suggestions: ['Give all nodes the same number of cluster-databases']},
   )
 }
 
@@ -43,7 +43,7 @@ async function requireMemory({target}: Pair): Promise<void> {
   throw new RefusedError(
     'target-unfit',
     `${formatAddress(target.address)} is at its maxmemory (${used} of ${max} bytes) and cannot take keys`,
-    {suggestions: ['raise maxmemory there, or move the slots to another primary']},
+    {suggestions: ['Raise maxmemory there, or move the slots to another primary']},
   )
 }
 
@@ -83,7 +83,7 @@ async function probe(pair: Pair, key: Buffer, database: number): Promise<'proved
     const target = formatAddress(pair.targetAddress)
     throw new RefusedError('target-unfit', `${source} cannot move keys to ${target}: ${error.message}`, {
       details: {source, target, failure: error.failure},
-      suggestions: [`make ${target} reachable and writable for ${source}, then run the command again`],
+      suggestions: [`Make ${target} reachable and writable for ${source}, then run the command again`],
       cause: error,
     })
   }

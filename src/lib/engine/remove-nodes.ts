@@ -1,6 +1,8 @@
 /**
- * How do nodes leave? Replicas are re-homed, victims that answer are reset so that they cannot gossip themselves back,
- * and all others forget them at once, well inside the 60 s for which a forgotten ID is banned.
+ * How do nodes leave? Replicas are re-homed, all others forget the victims at once, well inside the 60 s for which a
+ * forgotten ID is banned, and victims that answer are reset at the end: until then they redirect clients whose slot
+ * table is old, after that they have nothing to say but CLUSTERDOWN. A node that was forgotten cannot come back by
+ * itself: pings of strangers are not heeded.
  */
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
 import type {RemovalPlan} from '../plan/plan.ts'
@@ -19,6 +21,11 @@ export interface RemovalOutcome {
   readonly notTold: readonly string[]
 }
 
+export interface RemovalOptions extends StageOptions {
+  /** How long at most victims go on redirecting clients that are connected to them before they are reset; default 0. */
+  readonly redirectMs?: number
+}
+
 /**
  * @throws RefusedError when a victim that is a primary without slots still holds keys (they would be lost);
  *   InterruptedError when some member still knows a victim at the deadline.
@@ -26,7 +33,7 @@ export interface RemovalOutcome {
 export async function removeNodes(
   session: ClusterSession,
   plan: RemovalPlan,
-  options: StageOptions,
+  options: RemovalOptions,
 ): Promise<RemovalOutcome> {
   const stages = new Stages(options)
   const victimIds = new Set(plan.victims.map(({id}) => id))
@@ -38,17 +45,37 @@ export async function removeNodes(
     const isSeen = await pollUntil(
       async () => {
         const views = viewsOf(await session.refresh()).filter(({id}) => !victimIds.has(id))
-        return plan.rehomed.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)) ? true : undefined
+        // One that still loads its first copy is not to be asked, and could not be told to forget either.
+        const hasAnswered = (id: NodeId): boolean => views.some((view) => view.id === id)
+        return plan.rehomed.every(({id, primaryId}) => hasAnswered(id) && isReplicaEverywhere(views, id, primaryId))
+          ? true
+          : undefined
       },
       {deadlineMs: stages.leftMs, signal: stages.signal},
     )
     if (!isSeen)
       throw new InterruptedError(
         'not all nodes know the new primaries of the re-homed replicas yet; nothing was removed',
+        {suggestions: ['Run the command again when the replicas have loaded their data']},
       )
   }
 
   stages.begin('Removing')
+  const members = session.reachedPorts().filter(({id}) => !victimIds.has(id))
+  const notTold = session.topology.nodes
+    .filter((node) => node.reach.kind === 'unreachable' && !victimIds.has(node.id))
+    .map((node) => formatAddress(node.address))
+  const stubborn = await forgetEverywhere(members, victimIds, stages.leftMs, stages.signal)
+  if (stubborn.length > 0) {
+    throw new InterruptedError(`${stubborn.join(', ')} still know the removed nodes`, {
+      suggestions: ['Run the command again: forgetting is safe to repeat'],
+    })
+  }
+  if (options.redirectMs) {
+    stages.begin('Redirecting clients that are still connected to the removed nodes')
+    const victims = session.reachedPorts().filter(({id}) => victimIds.has(id))
+    await waitUntilClientsLeft(victims, options.redirectMs, stages.signal)
+  }
   const notReset: string[] = []
   await mapBounded(plan.victims, 64, async ({id, address}) => {
     try {
@@ -58,17 +85,7 @@ export async function removeNodes(
       notReset.push(address)
     }
   })
-  const members = session.reachedPorts().filter(({id}) => !victimIds.has(id))
-  const notTold = session.topology.nodes
-    .filter((node) => node.reach.kind === 'unreachable' && !victimIds.has(node.id))
-    .map((node) => formatAddress(node.address))
-  const stubborn = await forgetEverywhere(members, victimIds, stages.leftMs, stages.signal)
   for (const id of victimIds) session.drop(id)
-  if (stubborn.length > 0) {
-    throw new InterruptedError(`${stubborn.join(', ')} still know the removed nodes`, {
-      suggestions: ['run the command again: forgetting is safe to repeat'],
-    })
-  }
   return {notReset, notTold}
 }
 
@@ -81,14 +98,37 @@ function requireNoStrayKeys(session: ClusterSession, victimIds: ReadonlySet<Node
     const address = formatAddress(node.address)
     throw new RefusedError(
       'node-not-empty',
-      `${address} owns no slot but still holds ${keys} keys, which would be lost`,
+      `${address} owns no slot but still holds ${keys === 1 ? '1 key' : `${keys} keys`}, which would be lost`,
       {
         suggestions: [
-          `look at them first; FLUSHALL on ${address} if nothing of it is needed, then run the command again`,
+          `Look at them first; if nothing of it is needed, FLUSHALL on ${address} and run the command again`,
         ],
       },
     )
   }
+}
+
+/**
+ * A cluster client that has learned of the new owners hangs up on a node without slots. One that has not would meet
+ * CLUSTERDOWN instead of a redirection from a node that has been reset (seen on all servers).
+ */
+async function waitUntilClientsLeft(
+  victims: readonly NodePort[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await pollUntil(
+    async () => {
+      const counts = await mapBounded(victims, 64, (port) =>
+        port.countOtherClients().catch((error: unknown) => {
+          if (error instanceof NodeError) return 0
+          throw error
+        }),
+      )
+      return counts.every((count) => count === 0) ? true : undefined
+    },
+    {deadlineMs, maxIntervalMs: 200, signal},
+  )
 }
 
 /** @returns addresses of members that still know a victim at the deadline. */

@@ -28,6 +28,7 @@ import {type ClusterSession, internalAddress} from './session.ts'
 import {viewsOf, waitUntilSettled} from './settle.ts'
 import {OwnWord, outlookOf} from './steps.ts'
 import {mapBounded, orAbort, pause, pollUntil} from './waiting.ts'
+import {wavesOf} from './waves.ts'
 
 export interface RunOptions {
   /** Finish what is in flight, start nothing new. */
@@ -113,11 +114,26 @@ class MoveRun {
     const keys = [...counts.values()].reduce((sum, count) => sum + count, 0)
     this.#listener({kind: 'moves-started', slots: this.#plan.moves.length, keys})
     const moveAll = async (): Promise<void> => {
-      await Promise.all(movesByPair(this.#plan.moves).map((moves) => this.#movePair(formGroups(moves, counts))))
+      const waves = wavesOf(movesByPair(this.#plan.moves), ([first]) => first as SlotMove)
+      for (const [index, pairs] of waves.entries()) {
+        if (index > 0 && !(await this.#isSettledAgain())) break
+        await Promise.all(pairs.map((moves) => this.#movePair(formGroups(moves, counts))))
+      }
       await this.#verify()
     }
     await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
     return this.#outcome(this.#left().length > 0 ? 'stopped' : 'done')
+  }
+
+  /** Between two waves: the first has changed config epochs that the second goes by. */
+  async #isSettledAgain(): Promise<boolean> {
+    if (this.#isStopping) return false
+    try {
+      await waitUntilSettled(this.#session, {deadlineMs: SETTLE_DEADLINE_MS, signal: this.#options.stop})
+    } catch (error) {
+      if (!this.#isStopping) this.#failure = {error}
+    }
+    return !this.#isStopping
   }
 
   #left(): SlotMove[] {
@@ -353,7 +369,8 @@ class MoveRun {
     const openSlots = left.map(({slot}) => slot).filter((slot) => this.#opened.has(slot))
     const because = cause instanceof Error ? cause.message : String(cause)
     const total = this.#plan.moves.length
-    const open = openSlots.length > 0 ? `; open: ${formatSlots(openSlots)}` : ''
+    const howOpen = this.#options.abort?.aborted ? 'maybe open' : 'open'
+    const open = openSlots.length > 0 ? `; ${howOpen}: ${formatSlots(openSlots)}` : ''
     const details = cause instanceof ClusterError ? cause.details : {}
     return new InterruptedError(`${this.#done.size} of ${total} slots moved, then: ${because}${open}`, {
       details: {...details, slotsMoved: this.#done.size, keysMoved: this.#keysMoved, left, openSlots},

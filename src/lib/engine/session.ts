@@ -108,14 +108,18 @@ export class ClusterSession {
     return this.#look()
   }
 
-  /** As `observe`, without asking again the nodes that did not answer the last time: for loops. */
+  /**
+   * As `observe`, without asking again the nodes that did not answer the last time: for loops. Those that only said that
+   * they are loading are asked again: that costs nothing, and passes.
+   */
   async refresh(): Promise<Topology> {
     return this.#look()
   }
 
   async #look(): Promise<Topology> {
     const views = new Map<NodeId, NodeView>()
-    const tried = new Set<NodeId>(this.#unreached.keys())
+    const tried = new Set<NodeId>()
+    for (const [id, {failure}] of this.#unreached) if (failure !== 'loading') tried.add(id)
     const placeless = new Set<NodeId>()
     const firstPorts = [...this.#ports.values()]
     let round: {id: NodeId; address: NodeAddress}[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
@@ -192,7 +196,7 @@ export class ClusterSession {
     const member = this.topology.nodesById.get(port.id)
     if (member) return member
     throw new UsageError(`${formatAddress(address)} is not a node of the cluster at ${formatAddress(this.seed)}`, {
-      suggestions: [`rcluster info ${formatAddress(this.seed)} shows the nodes of that cluster`],
+      suggestions: [`rcluster info ${formatAddress(this.seed)}`],
     })
   }
 
@@ -213,7 +217,7 @@ export class ClusterSession {
         throw new RefusedError(
           'foreign-cluster',
           `the seeds ${formatAddress(this.seed)} and ${formatAddress(address)} belong to different clusters`,
-          {suggestions: ['name seeds of one cluster only']},
+          {suggestions: ['Name seeds of one cluster only']},
         )
       }
     })

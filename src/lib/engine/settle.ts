@@ -58,7 +58,7 @@ export interface SettleOptions {
 /**
  * Waits until the cluster is settled and returns that look. Servers mend shared epochs by themselves within seconds;
  * where they have not after two, the nodes concerned are told to take a new one.
- * @throws RefusedError 'disagreement' when the deadline passes.
+ * @throws RefusedError 'disagreement' when the deadline passes, the signal's reason when it aborts.
  */
 export async function waitUntilSettled(session: ClusterSession, options: SettleOptions): Promise<Topology> {
   const startedAt = performance.now()
@@ -73,10 +73,11 @@ export async function waitUntilSettled(session: ClusterSession, options: SettleO
     return undefined
   }, options)
   if (settled) return settled
+  options.signal?.throwIfAborted()
   const seed = formatAddress(session.seed)
   throw new RefusedError(
     'disagreement',
     `the nodes did not agree on slots and config epochs within ${Math.round(options.deadlineMs / 1000)} s`,
-    {suggestions: [`rcluster check ${seed} shows who says what`]},
+    {suggestions: [`rcluster check ${seed}`]},
   )
 }

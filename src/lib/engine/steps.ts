@@ -19,6 +19,7 @@ export interface SlotSight {
 }
 
 export type Step =
+  | {readonly kind: 'name-source'}
   | {readonly kind: 'set-importing'}
   | {readonly kind: 'set-migrating'}
   | {readonly kind: 'drain'}
@@ -57,6 +58,9 @@ export function outlookOf(move: SlotMove, sight: SlotSight, shards?: ShardMember
   }
   if (!source.hasClaim) return {kind: 'astray', reason: 'neither its source nor its target claims it'}
   const steps: Step['kind'][] = []
+  // Its mark keeps the target from learning who leads the source's shard now. Until it is told, the slot has no owner
+  // there and it answers CLUSTERDOWN to every key (seen on Redis 7.0 to 8.6; Valkey's marks follow by themselves).
+  if (target.importingFrom !== undefined && !isImporting) steps.push('name-source')
   // Importing first: the source must not send clients to a node that does not expect them.
   if (!isImporting) steps.push('set-importing')
   if (!isMigrating) steps.push('set-migrating')

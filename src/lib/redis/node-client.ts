@@ -7,7 +7,8 @@ import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
-import {type Argument, type Reply, Wire, type WireOptions} from './wire.ts'
+import type {Argument} from './encoded-command.ts'
+import {type Reply, Wire, type WireOptions} from './wire.ts'
 
 /**
  * Valkey 8 and later hold a connection until the node's replicas have taken a SETSLOT, so several of them only travel
@@ -69,6 +70,12 @@ export class NodeClient implements NodePort {
 
   async readClusterInfo(): Promise<ClusterInfo> {
     return parseClusterInfo(text(await this.#control.call(['CLUSTER', 'INFO'])))
+  }
+
+  async countOtherClients(): Promise<number> {
+    const info = text(await this.#control.call(['INFO', 'clients']).catch(unless('permission', '')))
+    const all = /^connected_clients:(\d+)/m.exec(info)?.[1]
+    return all === undefined ? 0 : Math.max(0, Number(all) - 1 - this.#wires.size)
   }
 
   readDatabaseCount(): Promise<number> {

@@ -20,7 +20,7 @@ const FAILURES: readonly (readonly [RegExp, NodeFailure])[] = [
   [/^NOREPLICAS\b/, 'no-replicas'],
   [/^UNBLOCKED\b/, 'unblocked'],
   [/^CROSSSLOT\b/, 'cross-slot'],
-  [/only with (masters|primaries)/i, 'not-primary'],
+  [/only with (masters|primaries)|Target node is not a (master|primary)/i, 'not-primary'],
   [/^ERR Unknown node\b/i, 'unknown-node'],
   [/^ERR I don't know about node\b/i, 'unknown-node'],
   [/^ERR unknown (sub)?command/i, 'unknown-command'],

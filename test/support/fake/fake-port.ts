@@ -42,6 +42,10 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'readClusterInfo'}, clusterInfoOf)
   }
 
+  countOtherClients(): Promise<number> {
+    return Promise.resolve(0)
+  }
+
   readDatabaseCount(): Promise<number> {
     return this.#call({kind: 'readDatabaseCount'}, (server) => server.keyspace.databaseCount)
   }

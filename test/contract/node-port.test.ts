@@ -1,0 +1,391 @@
+/** What the engine may rely on, held against the fake and every server: else its tests on the fake prove nothing. */
+import {afterAll, beforeAll, describe, expect, it} from 'vitest'
+import type {MigrateRequest, NodePort} from '../../src/lib/engine/cluster-port.ts'
+import {NodeError} from '../../src/lib/errors.ts'
+import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
+import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
+import type {NodeEntry} from '../../src/lib/topology/model.ts'
+import {eventually} from '../support/servers.ts'
+import {forEachTerrain, type Ground} from './terrains.ts'
+
+const NOBODY = 'f'.repeat(40)
+
+/** What the call fails with: [failure, isFromTarget]. */
+async function failureOf(call: Promise<unknown>): Promise<[string, boolean]> {
+  const error = await call.then(
+    () => 'no failure',
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof NodeError)) throw new Error(`not a NodeError: ${String(error)}`)
+  return [error.failure, error.isFromTarget]
+}
+
+function keyOf(slot: number, tail: string | Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`{${tagForSlot(slot)}}`), Buffer.from(tail)])
+}
+
+async function self(port: NodePort): Promise<NodeEntry> {
+  const entry = (await port.readView()).entries.find(({isMyself}) => isMyself)
+  if (!entry) throw new Error('a node that does not know itself')
+  return entry
+}
+
+/** All slots shared out, epochs 1, 2, 3 …, everybody knows everybody and serves. */
+async function form(ground: Ground): Promise<void> {
+  const {nodes} = ground
+  const share = Math.ceil(16384 / nodes.length)
+  for (const [index, node] of nodes.entries()) {
+    await node.setConfigEpoch(index + 1)
+    await node.addSlots([{start: index * share, end: Math.min((index + 1) * share, 16384) - 1}])
+  }
+  for (const node of nodes)
+    for (const other of nodes) if (other !== node) await node.meet(other.address, busPort(other))
+  await agreed(nodes)
+}
+
+function busPort(node: NodePort): number {
+  return node.address.port + 10_000
+}
+
+async function agreed(nodes: readonly NodePort[]): Promise<void> {
+  await eventually('all nodes agree and serve', async () => {
+    const views = await Promise.all(nodes.map((node) => node.readView()))
+    const stories = views.map(({entries}) =>
+      entries
+        .map(({id, configEpoch, ranges}) => JSON.stringify([id, configEpoch, ranges]))
+        .sort()
+        .join(),
+    )
+    return stories.every((story) => story === stories[0]) && views.every(({clusterInfo}) => clusterInfo.state === 'ok')
+  })
+}
+
+forEachTerrain('slots of a node', ({open}) => {
+  let ground: Ground
+  let source: NodePort
+  let target: NodePort
+  beforeAll(async () => {
+    ground = await open(3)
+    ;[source, target] = ground.nodes as [NodePort, NodePort]
+    await form(ground)
+  })
+  afterAll(async () => {
+    await ground.stop()
+  })
+  const openSlot = async (slot: number): Promise<void> => {
+    await target.setImporting(slot, source.id)
+    await source.setMigrating(slot, target.id)
+  }
+  const request = (keys: readonly Buffer[], more: Partial<MigrateRequest> = {}): MigrateRequest => ({
+    target: target.address,
+    targetWantsLogin: false,
+    keys,
+    database: 0,
+    timeoutMs: 2000,
+    isReplacing: false,
+    ...more,
+  })
+
+  it('tells who is who', async () => {
+    const view = await source.readView()
+    expect(view).toMatchObject({
+      id: source.id,
+      dialled: source.address,
+      clusterInfo: {state: 'ok', knownNodes: 3, myEpoch: 1},
+      serverInfo: {isClusterEnabled: true, isLoading: false},
+    })
+    expect(view.entries.map(({id}) => id).sort()).toEqual(ground.nodes.map(({id}) => id).sort())
+    expect(view.entries.filter(({isMyself}) => isMyself).map(({id}) => id)).toEqual([source.id])
+    const other = view.entries.find(({id}) => id === target.id)
+    expect(other).toMatchObject({
+      announced: target.address,
+      busPort: busPort(target),
+      role: 'primary',
+      primaryId: undefined,
+      configEpoch: 2,
+      isLinked: true,
+      migrating: [],
+      importing: [],
+    })
+    expect(other && countSlots(other.ranges)).toBe(5462)
+    expect(await source.readClusterInfo()).toEqual(view.clusterInfo)
+  })
+
+  it('marks a slot at the node that is told, and takes the mark away again', async () => {
+    await openSlot(10)
+    expect(await self(target)).toMatchObject({importing: [{slot: 10, peer: source.id}], migrating: []})
+    expect(await self(source)).toMatchObject({importing: [], migrating: [{slot: 10, peer: target.id}]})
+    await Promise.all([source.setStable(10), target.setStable(10)])
+    expect(await self(target)).toMatchObject({importing: []})
+    expect(await self(source)).toMatchObject({migrating: []})
+  })
+
+  it('refuses marks that make no sense', async () => {
+    expect(await failureOf(target.setMigrating(10, source.id))).toEqual(['rejected', false])
+    expect(await failureOf(source.setImporting(10, target.id))).toEqual(['rejected', false])
+    expect(await failureOf(source.setMigrating(10, NOBODY))).toEqual(['unknown-node', false])
+    expect(await failureOf(target.setImporting(10, NOBODY))).toEqual(['unknown-node', false])
+    expect(await failureOf(target.assignSlot(10, NOBODY))).toEqual(['unknown-node', false])
+  })
+
+  it('does not give away a slot that holds keys', async () => {
+    await ground.set(0, keyOf(11, 'a'), 'x')
+    expect(await failureOf(source.assignSlot(11, target.id))).toEqual(['keys-left', false])
+    expect(await source.countKeys(11, 0)).toBe(1)
+  })
+
+  it('moves keys with their value, their life and every byte of their name', async () => {
+    const plain = keyOf(12, 'plain')
+    const binary = keyOf(12, Buffer.from([0x00, 0xff, 0x0d, 0x0a, 0xc3, 0x28]))
+    await ground.set(0, plain, 'lives on')
+    await ground.set(0, binary, 'goes', {ttlMs: 60_000})
+    await openSlot(12)
+    expect((await source.listKeys(12, 10, 0)).sort(Buffer.compare)).toEqual([plain, binary].sort(Buffer.compare))
+    expect(await source.listKeys(12, 1, 0)).toHaveLength(1)
+    const [before, dying] = await Promise.all([source.dumpKey(plain, 0), source.dumpKey(binary, 0)])
+    expect(before?.ttlMs).toBeUndefined()
+    expect(await source.migrateKeys(request([plain, binary]))).toBe('moved')
+    expect([await source.countKeys(12, 0), await target.countKeys(12, 0)]).toEqual([0, 2])
+    expect((await target.listKeys(12, 10, 0)).sort(Buffer.compare)).toEqual([plain, binary].sort(Buffer.compare))
+    expect(await target.dumpKey(plain, 0)).toEqual(before)
+    const after = await target.dumpKey(binary, 0)
+    expect(after?.payload).toEqual(dying?.payload)
+    expect(after?.ttlMs).toBeGreaterThan(50_000)
+  })
+
+  it('sends on who asks a migrating source for a key that has gone', async () => {
+    await openSlot(13)
+    expect(await failureOf(source.dumpKey(keyOf(13, 'gone'), 0))).toEqual(['ask', false])
+    expect(await target.dumpKey(keyOf(13, 'gone'), 0)).toBeUndefined()
+    expect(await failureOf(ground.nodes[2]!.dumpKey(keyOf(13, 'gone'), 0))).toEqual(['moved', false])
+  })
+
+  it('measures keys, and says so of those that are gone', async () => {
+    await ground.set(0, keyOf(14, 'here'), 'x'.repeat(1000))
+    for (const mark of [false, true]) {
+      if (mark) await openSlot(14)
+      const [here, gone] = await source.measureKeys([keyOf(14, 'here'), keyOf(14, 'gone')], 0)
+      expect(here).toBeGreaterThan(1000)
+      expect(gone).toBeUndefined()
+    }
+  })
+
+  it('counts keys that are gone as none, and moves the others of a list', async () => {
+    await ground.set(0, keyOf(15, 'here'), 'x')
+    await openSlot(15)
+    expect(await source.migrateKeys(request([keyOf(15, 'gone')]))).toBe('none')
+    expect(await source.migrateKeys(request([keyOf(15, 'gone'), keyOf(15, 'here')]))).toBe('moved')
+    expect(await source.countKeys(15, 0)).toBe(0)
+  })
+
+  it('moves all keys but those that the target has, unless it is to replace them', async () => {
+    const keys = ['a', 'b', 'c'].map((name) => keyOf(16, name))
+    for (const key of keys) await ground.set(0, key, 'first')
+    await openSlot(16)
+    const twin = keys[1] as Buffer
+    expect(await source.migrateKeys(request([twin], {isCopying: true}))).toBe('moved')
+    await ground.set(0, twin, 'second')
+    expect(await failureOf(source.migrateKeys(request(keys)))).toEqual(['busy-key', true])
+    expect(await source.listKeys(16, 10, 0)).toEqual([twin])
+    expect(await target.countKeys(16, 0)).toBe(3)
+    const mine = await source.dumpKey(twin, 0)
+    expect(await target.dumpKey(twin, 0)).not.toEqual(mine)
+    expect(await source.migrateKeys(request([twin], {isReplacing: true}))).toBe('moved')
+    expect(await target.dumpKey(twin, 0)).toEqual(mine)
+  })
+
+  it('proves the way with a copy that a target without a mark refuses', async () => {
+    const key = keyOf(17, 'probe')
+    await ground.set(0, key, 'x')
+    expect(await failureOf(source.migrateKeys(request([key], {isCopying: true})))).toEqual(['moved', true])
+    expect([await source.countKeys(17, 0), await target.countKeys(17, 0)]).toEqual([1, 0])
+  })
+
+  it('keeps a key whose target is not there', async () => {
+    const key = keyOf(18, 'a')
+    await ground.set(0, key, 'x')
+    await openSlot(18)
+    const nowhere = {host: target.address.host, port: 1}
+    expect(await failureOf(source.migrateKeys(request([key], {target: nowhere, timeoutMs: 300})))).toEqual([
+      'io',
+      false,
+    ])
+    expect(await source.countKeys(18, 0)).toBe(1)
+  })
+
+  it('does not take keys of different slots together', async () => {
+    expect(await failureOf(source.migrateKeys(request([keyOf(19, 'a'), keyOf(20, 'b')])))).toEqual([
+      'cross-slot',
+      false,
+    ])
+  })
+
+  it('deletes a key at an importing target', async () => {
+    const key = keyOf(21, 'a')
+    await ground.set(0, key, 'x')
+    await openSlot(21)
+    await source.migrateKeys(request([key], {isCopying: true}))
+    await target.deleteKey(key, 0)
+    expect([await source.countKeys(21, 0), await target.countKeys(21, 0)]).toEqual([1, 0])
+  })
+
+  it('gives a slot to its target at an epoch above the source, once', async () => {
+    await Promise.all([openSlot(22), openSlot(23)])
+    await target.assignSlot(22, target.id)
+    const {myEpoch} = await target.readClusterInfo()
+    expect(myEpoch).toBeGreaterThan((await source.readClusterInfo()).myEpoch)
+    await target.assignSlot(23, target.id)
+    await target.bumpEpoch()
+    expect((await target.readClusterInfo()).myEpoch).toBe(myEpoch)
+    await Promise.all([source.assignSlot(22, target.id), source.assignSlot(23, target.id)])
+    await agreed(ground.nodes)
+    const marked = [...(await self(source)).migrating, ...(await self(target)).importing].map(({slot}) => slot)
+    expect(marked).not.toContain(22)
+    expect((await self(target)).ranges).toContainEqual({start: 22, end: 23})
+  })
+
+  it('deletes what a source still holds when its target takes the slot', async () => {
+    await ground.set(0, keyOf(24, 'a'), 'x')
+    await openSlot(24)
+    await target.assignSlot(24, target.id)
+    await eventually('the source has yielded', async () => (await source.countKeys(24, 0)) === 0)
+    await agreed(ground.nodes)
+    expect(await target.countKeys(24, 0)).toBe(0)
+  })
+
+  it('keeps the importing mark of a target that is told of a new owner', async () => {
+    await target.setImporting(25, source.id)
+    await target.assignSlot(25, ground.nodes[2]!.id)
+    expect((await self(target)).importing).toContainEqual({slot: 25, peer: source.id})
+    await target.assignSlot(25, source.id)
+    await target.setStable(25)
+    await agreed(ground.nodes)
+  })
+
+  it('raises an epoch only where it is not the highest', async () => {
+    const third = ground.nodes[2] as NodePort
+    await agreed(ground.nodes)
+    await third.bumpEpoch()
+    const {myEpoch} = await third.readClusterInfo()
+    expect(myEpoch).toBeGreaterThan((await target.readClusterInfo()).myEpoch)
+    await third.bumpEpoch()
+    expect((await third.readClusterInfo()).myEpoch).toBe(myEpoch)
+  })
+})
+
+forEachTerrain('membership of a node', ({open}) => {
+  let ground: Ground
+  beforeAll(async () => {
+    ground = await open(4)
+  })
+  afterAll(async () => {
+    await ground.stop()
+  })
+
+  it('goes from a stranger to a primary, a replica, a stranger again', async () => {
+    const [first, second, third, stranger] = ground.nodes as [NodePort, NodePort, NodePort, NodePort]
+    expect(await failureOf(third.replicate(first.id))).toEqual(['unknown-node', false])
+    await stranger.forget(first.id)
+    await first.setConfigEpoch(1)
+    expect(await failureOf(first.setConfigEpoch(2))).toEqual(['rejected', false])
+    await first.addSlots(parseRanges('0-100 102-16383'))
+    expect(await failureOf(first.addSlots(parseRanges('100-101')))).toEqual(['rejected', false])
+    await first.addSlots(parseRanges('101'))
+    await second.setConfigEpoch(2)
+
+    const trio = [first, second, third]
+    for (const node of trio)
+      for (const other of trio) if (other !== node) await node.meet(other.address, busPort(other))
+    await agreed(trio)
+    expect(await failureOf(second.setConfigEpoch(5))).toEqual(['rejected', false])
+    expect(await failureOf(first.replicate(second.id))).toEqual(['rejected', false])
+
+    await third.replicate(first.id)
+    await eventually('the replica is linked and known', async () => {
+      const [own, ...others] = await Promise.all([third, first, second].map((node) => node.readView()))
+      const known = others.map(({entries}) => entries.find(({id}) => id === third.id)?.primaryId)
+      return own?.serverInfo.isPrimaryLinkUp === true && known.every((primaryId) => primaryId === first.id)
+    })
+    expect(await self(third)).toMatchObject({role: 'replica', primaryId: first.id})
+    expect(await failureOf(third.setImporting(0, second.id))).toEqual(['not-primary', false])
+    expect(await failureOf(third.setStable(0))).toEqual(['not-primary', false])
+    expect(await failureOf(first.setMigrating(0, third.id))).toEqual(['not-primary', false])
+
+    await ground.set(0, keyOf(0, 'a'), 'x')
+    expect(await failureOf(first.reset('soft'))).toEqual(['rejected', false])
+    await third.reset('soft')
+    await Promise.all([first.forget(third.id), second.forget(third.id)])
+    await eventually('nobody knows it any more', async () => {
+      const views = await Promise.all([first, second].map((node) => node.readView()))
+      return views.every(({entries}) => entries.every(({id}) => id !== third.id))
+    })
+    expect(await third.readView()).toMatchObject({id: third.id, serverInfo: {keysByDatabase: new Map()}})
+    expect((await third.readView()).entries).toHaveLength(1)
+    await third.reset('hard')
+    expect((await self(third)).id).not.toBe(third.id)
+    expect((await third.readClusterInfo()).currentEpoch).toBe(0)
+  })
+})
+
+forEachTerrain('settings, functions and databases of a node', ({open, hasDatabases}) => {
+  let ground: Ground
+  let source: NodePort
+  let target: NodePort
+  beforeAll(async () => {
+    ground = await open(2, hasDatabases ? 4 : 1)
+    ;[source, target] = ground.nodes as [NodePort, NodePort]
+    await form(ground)
+  })
+  afterAll(async () => {
+    await ground.stop()
+  })
+
+  it('reads and writes settings, and has no value for those that the server has not', async () => {
+    const name = 'cluster-allow-replica-migration'
+    expect(await source.readConfig(name)).toBe('yes')
+    await source.writeConfig(name, 'no')
+    expect(await source.readConfig(name)).toBe('no')
+    expect(await source.readConfig('no-such-setting')).toBeUndefined()
+    expect(await failureOf(source.writeConfig('no-such-setting', '1'))).toEqual(['rejected', false])
+  })
+
+  it('hands on functions', async () => {
+    expect(await source.listFunctions()).toEqual([])
+    await ground.loadFunction(0, 'zebra')
+    await ground.loadFunction(0, 'ant')
+    expect(await source.listFunctions()).toEqual(['ant', 'zebra'])
+    await target.restoreFunctions(await source.dumpFunctions())
+    expect(await target.listFunctions()).toEqual(['ant', 'zebra'])
+    expect(await failureOf(target.restoreFunctions(await source.dumpFunctions()))).toEqual(['rejected', false])
+  })
+
+  it('tells how many databases may hold keys', async () => {
+    expect(await source.readDatabaseCount()).toBe(hasDatabases ? 4 : 1)
+  })
+
+  describe.runIf(hasDatabases)('with several databases', () => {
+    it('keeps them apart, and counts them all before it gives a slot away', async () => {
+      const key = keyOf(30, 'same name')
+      await ground.set(0, key, 'in 0')
+      await ground.set(0, key, 'in 3', {database: 3})
+      await target.setImporting(30, source.id)
+      await source.setMigrating(30, target.id)
+      const way = {target: target.address, targetWantsLogin: false, keys: [key], timeoutMs: 2000, isReplacing: false}
+      expect(await source.migrateKeys({...way, database: 0})).toBe('moved')
+      expect(await source.migrateKeys({...way, database: 1})).toBe('none')
+      const counts = await Promise.all([0, 1, 2, 3].map((database) => source.countKeys(30, database)))
+      expect(counts).toEqual([0, 0, 0, 1])
+      expect(await failureOf(source.assignSlot(30, target.id))).toEqual(['keys-left', false])
+      expect(await source.listKeys(30, 10, 3)).toEqual([key])
+      const before = await source.dumpKey(key, 3)
+      expect(await source.migrateKeys({...way, database: 3})).toBe('moved')
+      expect(await target.dumpKey(key, 3)).toEqual(before)
+      expect((await target.readView()).serverInfo.keysByDatabase).toEqual(
+        new Map([
+          [0, 1],
+          [3, 1],
+        ]),
+      )
+    })
+  })
+})

@@ -1,0 +1,75 @@
+/** On what is the contract of NodePort tried out? The fake, and every server of the matrix. */
+import {describe} from 'vitest'
+import type {ClusterPort, NodePort} from '../../src/lib/engine/cluster-port.ts'
+import {openClusterPort} from '../../src/lib/redis/connect.ts'
+import {FakeCluster} from '../support/fake-cluster.ts'
+import {forEachKind, rawCommand, splitAddress, startServers} from '../support/servers.ts'
+
+/** Fresh servers in cluster mode that know nobody. */
+export interface Ground {
+  readonly port: ClusterPort
+  readonly nodes: readonly NodePort[]
+  /** A client's SET at one node, which must own the slot. */
+  set(node: number, key: Buffer, value: string, options?: {database?: number; ttlMs?: number}): Promise<void>
+  loadFunction(node: number, library: string): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface Terrain {
+  /** Has cluster-databases. */
+  readonly hasDatabases: boolean
+  open(count: number, databases?: number): Promise<Ground>
+}
+
+export function forEachTerrain(title: string, define: (terrain: Terrain) => void): void {
+  describe(`${title} [fake]`, () => {
+    define({
+      hasDatabases: true,
+      open: async (count, databases = 1) => {
+        const cluster = new FakeCluster({primaries: 0, strangers: count, databases})
+        const nodes = await Promise.all(cluster.servers.map(({address}) => cluster.connect(address)))
+        return {
+          port: cluster,
+          nodes,
+          set: async (node, key, value, {database = 0, ttlMs} = {}) => {
+            const expiresAtMs = ttlMs === undefined ? undefined : Date.now() + ttlMs
+            cluster.server(node).keyspace.set(key, {payload: Buffer.from(value), expiresAtMs}, database)
+          },
+          loadFunction: async (node, library) => {
+            cluster.server(node).functions.set(library, 'code')
+          },
+          stop: async () => cluster.close(),
+        }
+      },
+    })
+  })
+  forEachKind(title, (kind) => {
+    define({
+      hasDatabases: kind.name === 'valkey-9.1',
+      open: async (count, databases = 1) => {
+        const config: Record<string, string> = databases > 1 ? {'cluster-databases': String(databases)} : {}
+        const servers = await startServers(kind, count, {config: {'cluster-node-timeout': '2000', ...config}})
+        const port = openClusterPort({connectTimeoutMs: 2000, commandTimeoutMs: 5000})
+        const nodes = await Promise.all(servers.addresses.map((address) => port.connect(splitAddress(address))))
+        const stop = async (): Promise<void> => {
+          port.close()
+          await servers.stop()
+        }
+        const at = (node: number): string => servers.addresses[node] as string
+        return {
+          port,
+          nodes,
+          set: async (node, key, value, {database = 0, ttlMs} = {}) => {
+            const life = ttlMs === undefined ? [] : ['PX', ttlMs]
+            await rawCommand(at(node), ['SET', key, value, ...life], {database})
+          },
+          loadFunction: async (node, library) => {
+            const code = `#!lua name=${library}\nredis.register_function('${library}_f', function() return 1 end)`
+            await rawCommand(at(node), ['FUNCTION', 'LOAD', code])
+          },
+          stop,
+        }
+      },
+    })
+  })
+}

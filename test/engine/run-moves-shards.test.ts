@@ -1,0 +1,130 @@
+import {describe, expect, it} from 'vitest'
+import {InterruptedError} from '../../src/lib/errors.ts'
+import type {Value} from '../support/fake/keyspace.ts'
+import {FakeCluster} from '../support/fake-cluster.ts'
+import {carryOut, expectWhole, fill, keyIn, leftOf, movesOf} from '../support/moving.ts'
+
+const WANDERING = 'cluster-allow-replica-migration'
+
+describe('a source that gives up its last slot', () => {
+  function scene(): FakeCluster {
+    const cluster = new FakeCluster({replicas: 1, shares: ['0-9', '10-8000', '8001-16383']})
+    fill(cluster, '0,9', 2)
+    return cluster
+  }
+
+  it('stays a primary, keeps its replica, and has its setting back', async () => {
+    const cluster = scene()
+    const contents = cluster.contents()
+    const moves = [...movesOf(cluster, '0-6', 0, 1), ...movesOf(cluster, '7-9', 0, 2)]
+    await carryOut(cluster, moves)
+    expectWhole(cluster, moves, contents)
+    const [source, replica] = [cluster.server(0), cluster.server(3)]
+    expect(source.ownSlots).toEqual([])
+    expect([source.isReplica, replica.me.primaryId]).toEqual([false, source.id])
+    expect([source, replica].map(({settings}) => settings.get(WANDERING))).toEqual(['yes', 'yes'])
+  })
+
+  it('has its setting back after a failure, too', async () => {
+    const cluster = scene()
+    const moves = movesOf(cluster, '0-9', 0, 1)
+    cluster.script.failWhen(({kind, isCopying}) =>
+      kind === 'migrateKeys' && !isCopying ? {when: 'before', failure: 'permission'} : undefined,
+    )
+    await expect(carryOut(cluster, moves)).rejects.toThrow(InterruptedError)
+    expect(cluster.servers.map(({settings}) => settings.get(WANDERING))).toEqual(cluster.servers.map(() => 'yes'))
+  })
+
+  it('tells what it changed before it changes it', async () => {
+    const cluster = scene()
+    const told: string[] = []
+    await carryOut(cluster, movesOf(cluster, '0-9', 0, 1), {
+      onHeld: (held) => {
+        for (const {id, name, before} of held) {
+          expect(cluster.serverById(id).settings.get(name)).toBe(before)
+          told.push(id)
+        }
+      },
+    })
+    expect(new Set(told)).toEqual(new Set([cluster.server(0).id, cluster.server(3).id]))
+  })
+
+  it('moves on without the setting where CONFIG is forbidden', async () => {
+    const cluster = scene()
+    const contents = cluster.contents()
+    cluster.script.failWhen(({kind}) => (kind === 'readConfig' ? {when: 'before', failure: 'permission'} : undefined))
+    const moves = movesOf(cluster, '0-9', 0, 1)
+    expect(await carryOut(cluster, moves)).toMatchObject({kind: 'done'})
+    expectWhole(cluster, moves, contents)
+  })
+})
+
+describe('a failover in mid-move', () => {
+  const limits = {maxKeys: 1, maxBytes: 1000}
+
+  it.each([
+    {name: 'the source', lost: 0},
+    {name: 'the target', lost: 1},
+    {name: 'a primary that has no part in it', lost: 2},
+  ])(
+    'is followed: $name',
+    async ({lost}) => {
+      const cluster = new FakeCluster({replicas: 1, databases: 2})
+      fill(cluster, '0-2', 4)
+      const contents = cluster.contents()
+      const moves = movesOf(cluster, '0-3', 0, 1)
+      const heirs = [0, 1, 2].map((index) => cluster.server(index).id)
+      let moved = 0
+      const outcome = await carryOut(cluster, moves, {
+        limits,
+        listener: (event) => {
+          if (event.kind === 'keys-moved' && ++moved === 5) heirs[lost] = cluster.failOver(lost).id
+        },
+      })
+      expect(outcome.kind).toBe('done')
+      expectWhole(
+        cluster,
+        moves.map((move) => ({...move, to: heirs[1] as string})),
+        contents,
+      )
+    },
+    30_000,
+  )
+
+  it('to a replica that lagged behind leaves the newer value at the target alone', async () => {
+    const cluster = new FakeCluster({replicas: 1})
+    fill(cluster, '0', 4)
+    const key = keyIn(0, 0)
+    const holding = (text: string): Value => ({payload: Buffer.from(text), expiresAtMs: undefined})
+    let moved = 0
+    const run = carryOut(cluster, movesOf(cluster, '0', 0, 1), {
+      limits,
+      listener: (event) => {
+        if (event.kind !== 'keys-moved' || ++moved !== 2) return
+        const heir = cluster.failOver(0)
+        heir.keyspace.set(key, holding('of before'), 0)
+        cluster.server(1).keyspace.set(key, holding('written since'), 0)
+      },
+    })
+    await expect(run).rejects.toMatchObject({code: 'E_INCOMPLETE', details: {slot: 0, openSlots: [0]}})
+    expect(cluster.server(1).keyspace.get(key, 0)?.payload.toString()).toBe('written since')
+  })
+
+  it('that has no heir is waited for; the run goes on when the node is back', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster, '0-2', 4)
+    const contents = cluster.contents()
+    const moves = movesOf(cluster, '0-3', 0, 1)
+    let moved = 0
+    const run = carryOut(cluster, moves, {
+      limits,
+      listener: (event) => {
+        if (event.kind === 'keys-moved' && ++moved === 2) cluster.stop(1, 'refused')
+        if (event.kind === 'retry' && event.attempt === 2) cluster.start(1)
+      },
+    })
+    expect(await run).toMatchObject({kind: 'done'})
+    expect(await leftOf(cluster, moves)).toEqual([])
+    expectWhole(cluster, moves, contents)
+  })
+})
