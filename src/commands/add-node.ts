@@ -1,5 +1,5 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import {word} from '../lib/cli/args.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference, requireDistinct} from '../lib/cli/node-argument.ts'
 import {joinNodes} from '../lib/engine/join-nodes.ts'
@@ -31,19 +31,22 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
   static override summary = 'Join empty nodes to a cluster, as primaries or as replicas.'
   static override hiddenAliases = ['add-nodes']
 
+  static override description = [
+    'Says "joined" when every node knows the newcomers and they serve. Functions are copied to new primaries, which get no slots unless --rebalance is given.',
+    'Exit codes: 0 joined, or joined before; 2 the words make no sense; 3 a node is not empty or not in cluster mode, or the members disagree; 4 a node did not answer, or said no; 5 it was not finished in time; 130 stopped.',
+  ].join('\n\n')
   static override usage = ['add-node NEW… [EXISTING]', 'add-node EXISTING-ID NEW…']
 
   static override examples = [
     '<%= config.bin %> add-node 127.0.0.1:7006 127.0.0.1:7000',
     '<%= config.bin %> add-node 127.0.0.1:7006 127.0.0.1:7000 --rebalance --yes',
-    '<%= config.bin %> add-node 127.0.0.1:7007 127.0.0.1:7000 --replica --primary 127.0.0.1:7006',
+    '<%= config.bin %> add-node 10.0.0.8 10.0.0.1 --replica --primary 10.0.0.7',
   ]
 
   static override args = {
-    nodes: Args.string({
+    nodes: word({
       description: 'addresses of empty nodes, and optionally a node of the cluster',
       multiple: true,
-      required: true,
     }),
   }
 
@@ -69,7 +72,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
 
   async run(): Promise<JoinReport> {
     const startedAt = performance.now()
-    const words = this.args.nodes
+    const words = this.args.nodes ?? []
     const ids = words.filter((word) => parseNodeReference(word).kind === 'id')
     const addresses = words.filter((word) => !ids.includes(word)).map((word) => this.parseAddress(word))
     if (addresses.length === 0) {
@@ -92,7 +95,8 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
       ...(primary ? {primaryId: primary.id} : {}),
     })
     if (plan.newcomers.length === 0) {
-      this.print('Nothing to join: the nodes are members already.')
+      const are = newcomers.length === 1 ? 'the node is a member' : 'the nodes are members'
+      this.print(`Nothing to join: ${are} already.`)
       return this.#rebalance(session, {outcome: 'nothing-to-do', plan, elapsedMs: 0})
     }
     this.print(renderJoinPlan(plan, session.topology, this.style))
@@ -108,7 +112,8 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     await session.observe()
     const elapsedMs = performance.now() - startedAt
     const names = plan.newcomers.map(({address, role}) => `${address} as ${role}`).join(', ')
-    this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; every node knows the newcomers.`)
+    const them = plan.newcomers.length === 1 ? 'it' : 'them'
+    this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; every node knows ${them}.`)
     return this.#rebalance(session, {outcome: 'joined', plan, elapsedMs})
   }
 
@@ -127,7 +132,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const home = member.primaryId === undefined ? '' : ` of ${labelId(topology, member.primaryId)}`
     const what = member.role === 'replica' ? `as a replica${home}` : slots > 0 ? `with ${slots} slots` : 'as a primary'
     throw new RefusedError('node-not-empty', `${labelNode(member)} is a member of this cluster already, ${what}`, {
-      suggestions: [`rcluster info ${formatAddress(session.seed)} shows who is what`],
+      suggestions: [`rcluster info ${formatAddress(session.seed)}`],
     })
   }
 

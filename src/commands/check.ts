@@ -16,9 +16,11 @@ interface CheckReport {
 
 export default class Check extends ClusterCommand<typeof Check> {
   static override summary = 'Judge whether the cluster is healthy, and say what to do where it is not.'
-  static override description = `Asks every node, compares what they say, and reports findings. Changes nothing.
-Exit code 1 when a finding is an error. A cluster made without replicas is a warning; a node that does not answer, a
-broken replica link, an open or uncovered slot and nodes that disagree are errors.`
+  static override description = [
+    'Asks every node, compares what they say, and reports findings with what to do about each. Changes nothing.',
+    'Errors are a node that does not answer, a broken replica link, an open or uncovered slot, nodes that disagree. A cluster without replicas is a warning.',
+    'Exit codes: 0 no error was found, 1 one was (see --fail-on), 2 the words make no sense, 4 no seed answers.',
+  ].join('\n\n')
   static override usage = '<%= command.id %> [SEED]'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',

@@ -1,5 +1,5 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import {word} from '../lib/cli/args.ts'
 import {ClusterCommand} from '../lib/cli/cluster-command.ts'
 import {changeFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
 import {requireDistinct} from '../lib/cli/node-argument.ts'
@@ -12,7 +12,7 @@ import {UsageError} from '../lib/errors.ts'
 import {inspect} from '../lib/findings/inspect.ts'
 import {planCreate} from '../lib/plan/create.ts'
 import type {CreatePlan} from '../lib/plan/plan.ts'
-import {formatDuration} from '../lib/render/amounts.ts'
+import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {renderCreatePlan} from '../lib/render/plan.ts'
 import {formatAddress, type NodeAddress, type Topology} from '../lib/topology/model.ts'
 
@@ -29,16 +29,20 @@ const DEADLINE_MS = 60_000
 export default class Create extends ClusterCommand<typeof Create> {
   static override summary = 'Build a cluster from empty nodes.'
 
+  static override description = [
+    'The nodes must be in cluster mode, without keys, slots or fellow nodes. Replicas are kept off the host of their primary where that is possible. Returns when all nodes agree and serve.',
+    'Exit codes: 0 created, or there already with --if-missing; 2 the words make no sense; 3 a node is not empty or not in cluster mode; 4 a node did not answer, or said no; 5 the nodes did not come together in time; 130 stopped.',
+  ].join('\n\n')
   static override usage = ['create NODE… [--replicas N]', 'create --nodes NODE NODE … [--replicas N]']
 
   static override examples = [
     '<%= config.bin %> create 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
-    '<%= config.bin %> create --nodes 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002 127.0.0.1:7003 127.0.0.1:7004 127.0.0.1:7005 --replicas 1 --yes',
+    '<%= config.bin %> create --replicas 1 --nodes 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4',
     '<%= config.bin %> create 10.0.0.1 10.0.0.2 10.0.0.3 --if-missing --yes --json',
   ]
 
   static override args = {
-    nodes: Args.string({description: 'addresses of empty nodes in cluster mode', multiple: true}),
+    nodes: word({description: 'addresses of empty nodes in cluster mode', multiple: true}),
   }
 
   static override flags = {
@@ -67,7 +71,8 @@ export default class Create extends ClusterCommand<typeof Create> {
     if (this.flags['if-missing']) {
       const there = await this.#existing(port, newcomers)
       if (there) {
-        this.print(`Nothing to do: these ${there.nodes.length} nodes are a healthy cluster already.`)
+        const these = there.nodes.length === 1 ? 'this node is' : `these ${there.nodes.length} nodes are`
+        this.print(`Nothing to do: ${these} a healthy cluster already.`)
         return {outcome: 'already-there', plan: undefined, nodes: addresses.map(formatAddress), elapsedMs: 0}
       }
     }
@@ -89,10 +94,10 @@ export default class Create extends ClusterCommand<typeof Create> {
       {deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()},
     )
     const elapsedMs = performance.now() - startedAt
-    const counts = `${plan.primaries.length} primaries and ${nodes.length - plan.primaries.length} replicas`
-    this.print(
-      `Created a cluster of ${counts} in ${formatDuration(elapsedMs)}: all nodes agree and serve, all 16384 slots are covered.`,
-    )
+    const replicaCount = nodes.length - plan.primaries.length
+    const counts = `${plural(plan.primaries.length, 'primary')} and ${plural(replicaCount, 'replica')}`
+    const verdict = 'All nodes agree and serve, all 16384 slots are covered.'
+    this.print(`Created a cluster of ${counts} in ${formatDuration(elapsedMs)}.\n${verdict}`)
     return {outcome: 'created', ...report, elapsedMs}
   }
 
@@ -121,7 +126,10 @@ async function meetAll(port: ClusterPort, addresses: readonly NodeAddress[]): Pr
   for (const {address, newcomer, error} of met) {
     if (!newcomer) throw error
     const twin = addressesById.get(newcomer.port.id)
-    if (twin) throw new UsageError(`${formatAddress(twin)} and ${formatAddress(address)} are the same node`)
+    if (twin)
+      throw new UsageError(`${formatAddress(twin)} and ${formatAddress(address)} are the same node`, {
+        suggestions: ['Name every node once'],
+      })
     addressesById.set(newcomer.port.id, address)
     newcomers.push(newcomer)
   }

@@ -1,12 +1,14 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import {word} from '../lib/cli/args.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference} from '../lib/cli/node-argument.ts'
 import {type RemovalOutcome, removeNodes} from '../lib/engine/remove-nodes.ts'
+import type {ClusterSession} from '../lib/engine/session.ts'
+import {NodeError, UsageError} from '../lib/errors.ts'
 import {planEvacuate} from '../lib/plan/evacuate.ts'
 import type {RemovalPlan} from '../lib/plan/plan.ts'
 import {planRemoval} from '../lib/plan/removal.ts'
-import {formatDuration} from '../lib/render/amounts.ts'
+import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {renderRemovalPlan} from '../lib/render/plan.ts'
 import {countSlots} from '../lib/slots/slot-ranges.ts'
 import type {NodeId} from '../lib/topology/model.ts'
@@ -23,10 +25,17 @@ interface RemovalReport extends Partial<RemovalOutcome> {
 /** Half of the 60 s for which the servers ban a forgotten node. */
 const DEADLINE_MS = 30_000
 
+/** A client that is at work comes by a drained node within this time, is redirected, and asks for the new slot table. */
+const REDIRECT_MS = 8000
+
 export default class DelNode extends MoveCommand<typeof DelNode> {
   static override summary = 'Remove nodes, alive or dead, from a cluster.'
   static override hiddenAliases = ['del-nodes']
 
+  static override description = [
+    'Replicas of a node that leaves get another primary first. All members forget the nodes, and those that answer are reset. A dead node is removed through a living one: del-node LIVING DEAD.',
+    'Exit codes: 0 removed; 2 the words make no sense; 3 a node still has slots (see --drain) or keys; 4 a node did not answer, or said no; 5 part of it was done, the command can be run again; 130 stopped.',
+  ].join('\n\n')
   static override usage = ['del-node NODE…', 'del-node SEED NODE…']
 
   static override examples = [
@@ -35,10 +44,9 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
   ]
 
   static override args = {
-    nodes: Args.string({
+    nodes: word({
       description: 'the nodes to remove; with several, a leading address is the node to ask (or use --seed)',
       multiple: true,
-      required: true,
     }),
   }
 
@@ -50,7 +58,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
   async run(): Promise<RemovalReport> {
     const startedAt = performance.now()
     const {seeds, victims: words} = this.#words()
-    const session = await this.openCluster(seeds)
+    const session = await this.#open(seeds, words)
     await session.requireOneCluster()
     const victims: NodeId[] = []
     for (const word of words) victims.push((await this.findNode(session, word)).id)
@@ -63,7 +71,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       )
       moves = await this.carryOut(session, plan, intent, records, {
         nothingToDo: 'The nodes have no slots.',
-        question: `Move ${plan.moves.length} slots and remove ${words.join(', ')}?`,
+        question: `Move ${plural(plan.moves.length, 'slot')} and remove ${words.join(', ')}?`,
       })
       if (moves.outcome === 'planned') return {outcome: 'planned', plan: undefined, moves, elapsedMs: 0}
       await session.observe()
@@ -77,6 +85,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       deadlineMs: DEADLINE_MS,
       signal: this.stopSignal,
       listener: this.listener(),
+      redirectMs: moves ? REDIRECT_MS : 0,
     })
     const elapsedMs = performance.now() - startedAt
     const names = plan.victims.map(({address}) => address).join(', ')
@@ -87,29 +96,46 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     return {outcome: 'removed', plan, ...outcome, ...withMoves, elapsedMs}
   }
 
+  /** A living node can be asked about itself; a dead one cannot. */
+  async #open(seeds: readonly string[] | undefined, victims: readonly string[]): Promise<ClusterSession> {
+    try {
+      return await this.openCluster(seeds)
+    } catch (error) {
+      if (!(error instanceof NodeError) || seeds?.[0] !== victims[0]) throw error
+      throw new NodeError(error.failure, error.address, error.message, {
+        suggestions: [`A dead node is removed through a living one: rcluster del-node LIVING ${victims[0]}`],
+        cause: error.cause,
+      })
+    }
+  }
+
   #warn({notReset, notTold}: RemovalOutcome): void {
     if (notReset.length > 0) {
       this.warnOperator(
-        `${notReset.join(', ')} did not answer and still believes to be a member: run CLUSTER RESET on it before it is used again`,
+        `${notReset.join(', ')} did not answer and still ${notReset.length === 1 ? 'believes itself a member' : 'believe themselves members'}: CLUSTER RESET there before anything else when back.`,
       )
     }
     if (notTold.length > 0) {
       this.warnOperator(
-        `${notTold.join(', ')} did not answer and will bring the removed nodes back to mind after 60 s: remove it too, or run the command again when it is back`,
+        `${notTold.join(', ')} did not answer and will make the others know the removed nodes again: run the command again when all are back, or remove those as well.`,
       )
     }
   }
 
   /** "SEED NODE…" where the first of several words is an address and no --seed was given, else all are victims. */
   #words(): {seeds: readonly string[] | undefined; victims: readonly string[]} {
-    const words = this.args.nodes
-    const [first = '', ...others] = words
+    const words = this.args.nodes ?? []
+    const [first, ...others] = words
+    if (first === undefined) {
+      throw new UsageError('del-node needs the nodes that are to leave', {
+        suggestions: ['rcluster del-node 127.0.0.1:7000 127.0.0.1:7006'],
+      })
+    }
     if (others.length > 0 && this.flags.seed === undefined && parseNodeReference(first).kind === 'address') {
       return {seeds: [first], victims: others}
     }
     const isLoneAddress =
       this.flags.seed === undefined && !process.env['RCLUSTER_SEED'] && parseNodeReference(first).kind === 'address'
-    // A living node can be asked about itself; a dead one needs --seed.
     return {seeds: isLoneAddress ? [first] : undefined, victims: words}
   }
 }

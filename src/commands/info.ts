@@ -7,8 +7,10 @@ import {type TopologyDocument, topologyDocument} from '../lib/render/topology-do
 
 export default class Info extends ClusterCommand<typeof Info> {
   static override summary = 'Show the nodes: roles, slots, keys, memory, replication.'
-  static override description = `Asks every node and shows what they say, replicas below their primary. Changes nothing.
-Exit code 1 when a node could not be asked; what is known is shown all the same.`
+  static override description = [
+    'Asks every node and shows what they say, replicas below their primary. Changes nothing.',
+    'Exit codes: 0 all nodes answered, 1 some did not (what is known is shown all the same), 2 the words make no sense, 4 no seed answers.',
+  ].join('\n\n')
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --map',

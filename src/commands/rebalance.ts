@@ -1,5 +1,5 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import {word} from '../lib/cli/args.ts'
 import {seedFromWords} from '../lib/cli/cluster-command.ts'
 import {list, percentage} from '../lib/cli/flags.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
@@ -7,19 +7,25 @@ import {parseDecimal} from '../lib/cli/numbers.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {UsageError} from '../lib/errors.ts'
 import {planRebalance} from '../lib/plan/rebalance.ts'
+import {plural} from '../lib/render/amounts.ts'
 import type {NodeId} from '../lib/topology/model.ts'
 
 export default class Rebalance extends MoveCommand<typeof Rebalance> {
   static override summary = 'Even out the slots over the primaries, moving as few as possible.'
 
+  static override description = [
+    'Primaries without slots are passed over unless --use-empty or a weight names them. Ctrl-C finishes the slots in flight; once more stops at once. The same command, run again, goes on where a run was cut off.',
+    'Exit codes: 0 done, or nothing to do; 2 the words make no sense; 3 the cluster is not fit for moves; 4 a node did not answer, or said no; 5 part of the slots moved; 130 stopped.',
+  ].join('\n\n')
+  static override usage = 'rebalance [SEED]'
   static override examples = [
     '<%= config.bin %> rebalance 127.0.0.1:7000 --dry-run',
     '<%= config.bin %> rebalance 127.0.0.1:7000 --use-empty --yes',
-    '<%= config.bin %> rebalance 127.0.0.1:7000 --weight 127.0.0.1:7000=2 --weight 127.0.0.1:7002=0 --yes',
+    '<%= config.bin %> rebalance 127.0.0.1:7000 --weight 127.0.0.1:7000=2,127.0.0.1:7002=0',
   ]
 
   static override args = {
-    node: Args.string({description: 'any node of the cluster', multiple: true}),
+    seed: word({description: 'any node of the cluster, as host:port', multiple: true}),
   }
 
   static override flags = {
@@ -44,7 +50,7 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
   async run(): Promise<MoveReport> {
     const {threshold, 'use-empty': useEmpty} = this.flags
     const words = parseWeights(this.flags.weight ?? [])
-    const session = await this.openCluster(seedFromWords(this.args.node))
+    const session = await this.openCluster(seedFromWords(this.args.seed))
     const weights = await this.#resolve(session, words)
     const intent = JSON.stringify(['rebalance', [...weights].sort(), threshold, useEmpty])
     const {plan, records} = await this.planMoves(session, 'rebalance', intent, (topology, started) =>
@@ -52,7 +58,7 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
     )
     return this.carryOut(session, plan, intent, records, {
       nothingToDo: `Nothing to do: every primary is within ${threshold} % of its share.`,
-      question: `Move ${plan.moves.length} slots?`,
+      question: `Move ${plural(plan.moves.length, 'slot')}?`,
     })
   }
 

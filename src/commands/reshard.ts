@@ -1,5 +1,5 @@
-import * as Args from '@oclif/core/args'
 import * as Flags from '@oclif/core/flags'
+import {word} from '../lib/cli/args.ts'
 import {seedFromWords} from '../lib/cli/cluster-command.ts'
 import {list, positiveInteger} from '../lib/cli/flags.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
@@ -8,6 +8,7 @@ import {parsePositiveInteger} from '../lib/cli/numbers.ts'
 import {UsageError} from '../lib/errors.ts'
 import type {SlotMove} from '../lib/plan/plan.ts'
 import {planReshard} from '../lib/plan/reshard.ts'
+import {plural} from '../lib/render/amounts.ts'
 import {SLOT_COUNT} from '../lib/slots/slot.ts'
 import {formatRanges, parseRanges, type SlotRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
 import type {NodeId, Topology} from '../lib/topology/model.ts'
@@ -23,20 +24,24 @@ interface Wish {
 export default class Reshard extends MoveCommand<typeof Reshard> {
   static override summary = 'Move slots and their keys from some primaries to another.'
 
+  static override description = [
+    'Exactly N slots asked are N slots moved, from each source in proportion to what it has. Ctrl-C finishes the slots in flight; once more stops at once. The same command, run again, goes on where a run was cut off.',
+    'Exit codes: 0 done, or nothing to do; 2 the words make no sense; 3 the cluster is not fit for moves; 4 a node did not answer, or said no; 5 part of the slots moved; 130 stopped.',
+  ].join('\n\n')
   static override usage = [
     'reshard FROM TO COUNT',
     'reshard [SEED] --from NODE,…|all --to NODE --slots N',
-    'reshard [SEED] --from NODE,…|all --to NODE --slots-list 0-99,4000',
+    'reshard [SEED] --from NODE,…|all --to NODE --slots-list RANGES',
   ]
 
   static override examples = [
     '<%= config.bin %> reshard 127.0.0.1:7000 127.0.0.1:7003 1000',
-    '<%= config.bin %> reshard 127.0.0.1:7000 --from all --to 127.0.0.1:7003 --slots 4096 --yes',
-    '<%= config.bin %> reshard 127.0.0.1:7000 --from 07c37dfe --to e7d1eecc --slots-list 0-99,4000 --dry-run',
+    '<%= config.bin %> reshard 10.0.0.1 --from all --to 10.0.0.4 --slots 4096 --yes',
+    '<%= config.bin %> reshard 10.0.0.1 --from all --to 07c37dfe --slots-list 0-99,4000',
   ]
 
   static override args = {
-    words: Args.string({description: 'FROM TO COUNT, or any node of the cluster', multiple: true}),
+    words: word({description: 'FROM TO COUNT, or any node of the cluster', multiple: true}),
   }
 
   static override flags = {
@@ -74,7 +79,7 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
     )
     return this.carryOut(session, plan, intent, records, {
       nothingToDo: 'Nothing to do: the slots are at the target already.',
-      question: `Move ${plan.moves.length} slots?`,
+      question: `Move ${plural(plan.moves.length, 'slot')}?`,
     })
   }
 
@@ -90,6 +95,13 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
       const addresses = [source, target].filter((word) => parseNodeReference(word).kind === 'address')
       const seeds = this.flags.seed || addresses.length === 0 ? undefined : addresses
       return {seeds, from: [source], to: target, amount: {count: parsePositiveInteger(count, 'COUNT', SLOT_COUNT)}}
+    }
+    const hasFlags = [from, to, slots, slotsList].some((flag) => flag !== undefined)
+    const [source, target] = words
+    if (words.length === 2 && !hasFlags && !/^\d{1,5}$/.test(target ?? '')) {
+      throw new UsageError(`how many slots are to move from ${source} to ${target} is not said`, {
+        suggestions: [`rcluster reshard ${source} ${target} COUNT`],
+      })
     }
     const seeds = seedFromWords(words)
     const missing = [from ? '' : '--from', to ? '' : '--to', (slots ?? slotsList) ? '' : '--slots or --slots-list']

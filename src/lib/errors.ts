@@ -8,7 +8,10 @@ export type ErrorCode = 'E_USAGE' | 'E_REFUSED' | 'E_NODE' | 'E_INCOMPLETE' | 'E
 export interface ErrorFacts {
   /** Machine-readable facts for `--json`: node IDs, slots, counts. Never a secret. */
   details?: Readonly<Record<string, unknown>>
-  /** What the operator can run or change next, one full sentence or command line each. */
+  /**
+   * What the operator can run or change next, a command line or a sentence each. Sentences begin with a capital and end
+   * without a full stop, so that a command at their end can be copied; messages begin small, for "Error: " stands before.
+   */
   suggestions?: readonly string[]
   cause?: unknown
 }

@@ -96,7 +96,7 @@ describe('text', () => {
   test('a fault of ours has exit code 70, and a stack only under --verbose', async () => {
     const terse = await probe('crash')
     expect(terse.exitCode).toBe(70)
-    expect(terse.stderr).toContain('Error: Unexpected fault: of undefined')
+    expect(terse.stderr).toContain('Error: unexpected fault: of undefined')
     expect(terse.stderr).not.toContain(' at ')
     expect((await probe('crash', '--verbose')).stderr).toContain('TypeError: of undefined\n')
   })
@@ -143,7 +143,7 @@ describe('--json', () => {
     expect(stdout).not.toContain('hunter2')
     expect(JSON.parse(stdout).error).toMatchObject({
       code: 'E_USAGE',
-      message: 'Unknown option --form',
+      message: 'unknown option --form',
       suggestions: ['Did you mean --from?', 'rcluster local probe --help'],
     })
   })
@@ -157,17 +157,17 @@ describe('--json', () => {
 
 describe('bad words end with exit code 2 and one clear line', () => {
   test.each([
-    {argv: [], message: 'Missing argument: MODE'},
-    {argv: ['ok', '1', 'more'], message: 'Too many arguments: more'},
+    {argv: [], message: 'missing argument: MODE'},
+    {argv: ['ok', '1', 'more'], message: 'too many arguments: more'},
     {argv: ['ok', '--slots', '20000'], message: '--slots must be a whole number, from 1 to 16384, not "20000"'},
     {argv: ['ok', '--slots=-1'], message: '--slots must be a whole number, from 1 to 16384, not "-1"'},
     {argv: ['ok', '--slots', '0'], message: '--slots must be a whole number, from 1 to 16384, not "0"'},
     {argv: ['ok', '--slots', '1.5'], message: '--slots must be a whole number, from 1 to 16384, not "1.5"'},
-    {argv: ['ok', '--slots'], message: 'Flag --slots expects a value'},
-    {argv: ['ok', '--mood', 'ugly'], message: 'Expected --mood=ugly to be one of: good, bad'},
+    {argv: ['ok', '--slots'], message: 'flag --slots expects a value'},
+    {argv: ['ok', '--mood', 'ugly'], message: 'expected --mood=ugly to be one of: good, bad'},
     {argv: ['ok', '--timeout', 'soon'], message: '--timeout must be a time such as 30, 30s, 5m or 500ms, not "soon"'},
-    {argv: ['ok', '--slots', '1', '--slots', '2'], message: 'Flag --slots can only be specified once'},
-    {argv: ['ok', '--bogus', '--worse'], message: 'Unknown options --bogus, --worse'},
+    {argv: ['ok', '--slots', '1', '--slots', '2'], message: 'flag --slots can only be specified once'},
+    {argv: ['ok', '--bogus', '--worse'], message: 'unknown options --bogus, --worse'},
   ])('$argv', async ({argv, message}) => {
     const {stdout, stderr, exitCode} = await probe(...argv)
     expect(stderr.split('\n')[0]).toBe(`Error: ${message}`)
@@ -178,7 +178,7 @@ describe('bad words end with exit code 2 and one clear line', () => {
 describe('questions', () => {
   test('without a terminal and without --yes: exit 2 at once, naming --yes', async () => {
     const {stderr, exitCode} = await probe('ask')
-    expect(stderr).toContain('Error: There is no terminal to ask on: Move 5 slots?\n')
+    expect(stderr).toContain('Error: there is no terminal to ask on: Move 5 slots?\n')
     expect(stderr).toContain('--yes')
     expect(exitCode).toBe(2)
   })
@@ -191,7 +191,7 @@ describe('questions', () => {
 describe('stopping', () => {
   test('--timeout ends a command that hangs, exit 4', async () => {
     const {stderr, exitCode} = await probe('hang', '--timeout', '50ms')
-    expect(stderr).toContain('Error: The command was not done within 50 ms (--timeout)\n')
+    expect(stderr).toContain('Error: the command was not done within 50 ms (--timeout)\n')
     expect(exitCode).toBe(4)
   })
 
@@ -199,7 +199,7 @@ describe('stopping', () => {
     const timer = setTimeout(() => process.emit(signal, signal), 50)
     const {stderr, exitCode} = await probe('hang')
     clearTimeout(timer)
-    expect(stderr).toContain(`Error: Stopped by ${signal}\n`)
+    expect(stderr).toContain(`Stopped by ${signal}\n`)
     expect(exitCode).toBe(130)
   })
 

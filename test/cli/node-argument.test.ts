@@ -54,7 +54,7 @@ describe('parseNodeReference', () => {
   })
 
   const refused = [
-    {text: '', message: 'A node is named by an empty word'},
+    {text: '', message: 'a node is named by an empty word'},
     {text: ':7000', message: '":7000" does not name a node'},
     {text: 'h:', message: '"h:" has no port after the colon; a port is a number from 1 to 65535'},
     {text: 'h:0', message: '"h:0" has the port "0"; a port is a number from 1 to 65535'},

@@ -50,7 +50,7 @@ test.each<{name: string; spec: ClusterSpec; reason: string; says: string; sugges
     name: 'an open slot',
     spec: {...HALF_MOVED, c: {...HEALTHY.c, state: 'fail'}},
     reason: 'open-slots',
-    says: 'slot 5 is open: migrating on 127.0.0.1:7000',
+    says: 'slot 5 is open: on the way from 127.0.0.1:7000',
     suggests: 'rcluster reshard 127.0.0.1:7000 --from 127.0.0.1:7000 --to 127.0.0.1:7001 --slots-list 5',
   },
   {

@@ -55,18 +55,18 @@ describe('renderTopology', () => {
       "6 nodes in 3 shards, 10539 of 16384 slots covered, 133,334 keys known, redis 7.0.15
 
       Node              ID        Role     Slots    Keys   Memory  State
-      ────────────────────────────────────────────────────────────────────────────────
+      ──────────────────────────────────────────────────────────────────────
       127.0.0.1:7000    aaaaaaaa  primary   5461  66,667  12.3 MB  ok
       └ 127.0.0.1:7003  a1a1a1a1  replica         66,667  12.3 MB  ok
-      127.0.0.1:7001    bbbbbbbb  primary   5462       ?        ?  no answer (refused)
+      127.0.0.1:7001    bbbbbbbb  primary   5462       ?        ?  no answer
       └ 127.0.0.1:7004  b1b1b1b1  replica         66,667  12.3 MB  ok
       127.0.0.1:7002    cccccccc  primary   5078  66,667  12.3 MB  ok
       └ 127.0.0.1:7005  c1c1c1c1  replica              0        ?  link down
 
       ✖ 127.0.0.1:7001 could not be asked: nothing listens at 127.0.0.1:7001
-      ✖ 5,845 slots uncovered: 5461-10922,16001-16383
+      ✖ 5845 slots uncovered: 5461-10922,16001-16383
       ✖ 1 slot open (a move did not end): 11000
-        rcluster check says what to do"
+        rcluster check 127.0.0.1:7000 says what to do"
     `)
   })
 
@@ -166,6 +166,8 @@ describe('renderFindings', () => {
       ✔ 16384 of 16384 slots are covered
       ✔ all nodes agree on who owns them
       ✔ no slot is open
+      ✔ cluster_state is ok on every node that answered
+      ✔ 3 of 3 replica links are up
       Healthy."
     `)
   })

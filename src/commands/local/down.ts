@@ -7,6 +7,8 @@ interface DownReport {
 
 export default class LocalDown extends BaseCommand<typeof LocalDown> {
   static override summary = 'End the servers that "local up" started, and remove their data.'
+  static override description = 'Exit codes: 0 ended, or none was there; 4 a server does not end.'
+  static override usage = 'local down'
   static override examples = ['<%= config.bin %> local down']
 
   async run(): Promise<DownReport> {

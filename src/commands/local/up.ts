@@ -20,10 +20,11 @@ const DEADLINE_MS = 60_000
 
 export default class LocalUp extends BaseCommand<typeof LocalUp> {
   static override summary = 'Start a throw-away cluster of real servers on this machine.'
-  static override description =
-    `For trying things out: nothing is saved, and "local down" removes all of it. The servers listen
-on 127.0.0.1 only. The program is RCLUSTER_SERVER, redis-server or valkey-server on PATH, or one that
-scripts/servers.sh unpacked.`
+  static override description = [
+    'For trying things out: nothing is saved, and "local down" removes all of it. The servers listen on 127.0.0.1 only. The program is --server, RCLUSTER_SERVER, redis-server or valkey-server on PATH, or one that scripts/servers.sh unpacked.',
+    'Exit codes: 0 running; 2 the words make no sense; 3 a local cluster runs already, a port is taken or there is no server program; 4 a server did not start; 130 stopped.',
+  ].join('\n\n')
+  static override usage = 'local up [--primaries N] [--replicas N] [--port N] [--no-cluster]'
   static override examples = [
     '<%= config.bin %> local up',
     '<%= config.bin %> local up --primaries 5 --replicas 0 --port 7100',
@@ -56,7 +57,7 @@ scripts/servers.sh unpacked.`
     const isApart = this.flags['no-cluster']
     const what = isApart
       ? `${plural(addresses.length, 'empty server')} on ${family} ${version}`
-      : `A cluster of ${primaries === 1 ? '1 primary' : `${primaries} primaries`} with ${plural(replicas, 'replica')} each, on ${family} ${version}`
+      : `A cluster of ${plural(primaries, 'primary')} with ${plural(replicas, 'replica')} each, on ${family} ${version}`
     const next = isApart ? `rcluster create ${addresses.join(' ')}` : `rcluster info ${addresses[0]}`
     this.print(
       [

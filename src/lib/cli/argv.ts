@@ -32,15 +32,17 @@ export function translateArgv(argv: readonly string[], catalogue: Catalogue): st
   if (catalogue.isCommand(word) || isTopicAlone) return [word, ...argv.filter((_, index) => index !== first)]
   const unknownFlag = argv.slice(0, first).find((token) => token.startsWith('-') && !isKnown(token, catalogue))
   // The word after it may be its value, a secret even: it is not repeated.
-  if (unknownFlag !== undefined) throw new UsageError(`Unknown option ${unknownFlag.replace(/=.*$/s, '')}`)
-  throw unknownCommand(catalogue.isTopic(word) ? `${word} ${argv[second!]!}` : word, catalogue)
+  if (unknownFlag !== undefined) throw new UsageError(`unknown option ${unknownFlag.replace(/=.*$/s, '')}`)
+  if (!catalogue.isTopic(word)) throw unknownCommand(word, catalogue.names, 'rcluster --help')
+  const inTopic = catalogue.names.filter((name) => name.startsWith(`${word} `))
+  throw unknownCommand(`${word} ${argv[second!]!}`, inTopic, `rcluster ${word} --help`)
 }
 
 function withoutCommand(flags: readonly string[]): string[] {
   if (flags.length === 0 || flags.includes('--help') || flags.includes('-h')) return ['--help']
   if (flags.includes('--version') || flags.includes('-v')) return ['--version']
-  throw new UsageError(`No command was given, only ${flags.join(' ')}`, {
-    suggestions: ['rcluster --help lists the commands.'],
+  throw new UsageError(`no command was given, only ${flags.join(' ')}`, {
+    suggestions: ['rcluster --help'],
   })
 }
 
@@ -60,9 +62,12 @@ function isKnown(token: string, {flag}: Catalogue): boolean {
   return flag(token.startsWith('--') ? token.replace(/=.*$/s, '') : token.slice(0, 2)) !== undefined
 }
 
-function unknownCommand(word: string, {names}: Catalogue): UsageError {
-  const nearest = nearestWord(word, names)
-  return new UsageError(`"${word}" is not a command of rcluster`, {
-    suggestions: nearest ? [`Did you mean "rcluster ${nearest}"?`] : ['rcluster --help lists the commands.'],
+/** `names` share all words but the last with what was typed, and only the last are compared. */
+function unknownCommand(typed: string, names: readonly string[], help: string): UsageError {
+  const lastOf = (name: string): string => name.split(' ').at(-1) ?? ''
+  const nearest = nearestWord(lastOf(typed), names.map(lastOf))
+  const meant = names.find((name) => lastOf(name) === nearest)
+  return new UsageError(`"${typed}" is not a command of rcluster`, {
+    suggestions: meant ? [`Did you mean "rcluster ${meant}"?`] : [help],
   })
 }

@@ -85,8 +85,8 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     this.#endProgress()
     if ((this.flags as {yes?: boolean}).yes) return
     if (!canAsk()) {
-      throw new UsageError(`There is no terminal to ask on: ${question}`, {
-        suggestions: ['Add --yes to go ahead without a question, or --dry-run to see what would be done.'],
+      throw new UsageError(`there is no terminal to ask on: ${question}`, {
+        suggestions: ['Add --yes to go ahead without a question, or --dry-run to see what would be done'],
       })
     }
     const answer = await askLine(`${question} (y/N) `, this.stopSignal)

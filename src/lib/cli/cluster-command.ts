@@ -3,12 +3,13 @@ import type {Command} from '@oclif/core/command'
 import type {InferredFlags} from '@oclif/core/interfaces'
 import type {ClusterPort} from '../engine/cluster-port.ts'
 import type {ClusterSession} from '../engine/session.ts'
-import {UsageError} from '../errors.ts'
+import {NodeError, UsageError} from '../errors.ts'
 import type {ConnectionOptions} from '../redis/connect.ts'
 import {type ClusterNode, formatAddress, type NodeAddress} from '../topology/model.ts'
 import {BaseCommand} from './base-command.ts'
 import {connectionOptionsFrom} from './connection.ts'
 import {connectionFlags, outputFlags} from './flags.ts'
+import {adviceOn} from './node-advice.ts'
 import {type AddressReference, DEFAULT_PORT, parseAddressReference, parseNodeReference} from './node-argument.ts'
 import {askSecret} from './prompt.ts'
 
@@ -21,6 +22,8 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   /** Logins and TLS found in URLs that were parsed on the way. */
   readonly #references: AddressReference[] = []
   #askedPassword: string | undefined
+  #options: ConnectionOptions | undefined
+  #isDefaultSeed = false
 
   /**
    * Finds the cluster and looks at it once. The seeds, in this order: `seed` (an argument), --seed, RCLUSTER_SEED,
@@ -42,6 +45,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     const chosen = words.length > 0 ? words : fromEnvironment
     if (chosen.length > 0) return chosen.map((word) => this.parseAddress(word))
     const address = {host: '127.0.0.1', port: DEFAULT_PORT}
+    this.#isDefaultSeed = true
     this.note(`No seed was named: looking at ${formatAddress(address)}`)
     return [address]
   }
@@ -70,11 +74,12 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     const flags = this.#connectionFlags
     if (flags.password !== undefined) {
       this.warnOperator(
-        '--password shows in the process list; RCLUSTER_PASSWORD, --password-file and --askpass do not show it',
+        '--password shows in the process list; RCLUSTER_PASSWORD, --password-file and --askpass do not.',
       )
     }
     if (flags.askpass) this.#askedPassword ??= await askSecret('Password: ', this.stopSignal)
-    return connectionOptionsFrom(flags, this.#askedPassword, this.#references, process.env)
+    this.#options = connectionOptionsFrom(flags, this.#askedPassword, this.#references, process.env)
+    return this.#options
   }
 
   /** Closed when the command ends, whatever happens. */
@@ -84,6 +89,18 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     const port = openClusterPort(options)
     this.#ports.push(port)
     return port
+  }
+
+  override async catch(thrown: Error): Promise<void> {
+    if (!(thrown instanceof NodeError) || thrown.suggestions.length > 0) return super.catch(thrown)
+    const {failure, address, message, details, isFromTarget, cause} = thrown
+    const facts = {
+      hasPassword: this.#options?.password !== undefined,
+      usesTls: this.#options?.tls !== undefined,
+      isDefaultSeed: this.#isDefaultSeed,
+    }
+    const suggestions = adviceOn(thrown, facts)
+    return super.catch(new NodeError(failure, address, message, {details, isFromTarget, suggestions, cause}))
   }
 
   override async finally(error: Error | undefined): Promise<void> {
@@ -102,7 +119,7 @@ export function seedFromWords(words: readonly string[] | undefined): string | un
   if (second === undefined) return first
   const isPair = more.length === 0 && /^\d{1,5}$/.test(second) && !/[:/@]/.test(first!.replace(/^\[.*\]$/, ''))
   if (isPair) return `${first}:${second}`
-  throw new UsageError(`One seed is enough, and ${words!.length} were given: ${words!.join(' ')}`, {
+  throw new UsageError(`one seed is enough, and ${words!.length} were given: ${words!.join(' ')}`, {
     suggestions: ['Further seeds, in case the first does not answer: --seed A --seed B'],
   })
 }

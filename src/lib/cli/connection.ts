@@ -28,8 +28,8 @@ export function connectionOptionsFrom(
     only('password', references, ({password}) => password) ??
     passwordFromEnvironment(env)
   if (username !== undefined && password === undefined) {
-    throw new UsageError(`There is no password for the user "${username}"`, {
-      suggestions: ['Set RCLUSTER_PASSWORD, or give --askpass or --password-file.'],
+    throw new UsageError(`there is no password for the user "${username}"`, {
+      suggestions: ['Set RCLUSTER_PASSWORD, or give --askpass or --password-file'],
     })
   }
   return {
@@ -63,7 +63,7 @@ function only<V>(
 ): V | undefined {
   const values = new Set(references.map(pick).filter((value) => value !== undefined))
   if (values.size > 1) {
-    throw new UsageError(`The addresses name more than one ${what}; all nodes are reached in the same way`)
+    throw new UsageError(`the addresses name more than one ${what}; all nodes are reached in the same way`)
   }
   const [value] = values
   return value

@@ -41,9 +41,9 @@ export class Interruption {
     this.#timers.push(
       setTimeout(() => {
         this.#stop.abort(
-          new ClusterError('E_NODE', 4, `The command was not done within ${formatTime(timeoutMs)} (--timeout)`, {
+          new ClusterError('E_NODE', 4, `the command was not done within ${formatTime(timeoutMs)} (--timeout)`, {
             details: {failure: 'timeout', timeoutMs},
-            suggestions: ['Give it more time with --timeout, or look at the nodes with rcluster check.'],
+            suggestions: ['Give it a longer --timeout, or see with rcluster check which node is slow'],
           }),
         )
       }, timeoutMs),

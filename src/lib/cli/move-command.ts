@@ -10,7 +10,7 @@ import {CancelledError, type ClusterError, InterruptedError, RefusedError} from 
 import {requireFitForMoves} from '../findings/require.ts'
 import {buildMovePlan} from '../plan/move-plan.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
-import {formatDuration} from '../render/amounts.ts'
+import {formatDuration, plural} from '../render/amounts.ts'
 import {renderMovePlan} from '../render/plan.ts'
 import {formatResumeCommands} from '../render/resume-command.ts'
 import {
@@ -78,7 +78,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
         'busy',
         `another rcluster (process ${busy.pid}, since ${busy.startedAt}) is moving slots of this cluster`,
         {
-          suggestions: ['wait until it is done, or stop it with Ctrl-C there'],
+          suggestions: ['Wait until it is done, or stop it with Ctrl-C there'],
         },
       )
     }
@@ -156,7 +156,8 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
       })
       if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
       const {slotsMoved, keysMoved, elapsedMs} = outcome
-      this.print(`Moved ${slotsMoved} slots with ${keysMoved} keys in ${formatDuration(elapsedMs)}; all nodes agree.`)
+      const what = `${plural(slotsMoved, 'slot')} with ${plural(keysMoved, 'key')}`
+      this.print(`Moved ${what} in ${formatDuration(elapsedMs)}; all nodes agree.`)
       // Said first: whoever is cut off before that finds the run recorded, and as done.
       if (own) endRun(own)
       return {outcome: 'done', plan, slotsMoved, keysMoved, elapsedMs}
@@ -198,7 +199,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     const facts = {
       details: {slotsMoved, left: left.length},
       suggestions: [
-        'run the same command again to go on, or:',
+        'Run the same command again to go on, or what is left of it:',
         ...formatResumeCommands(left, session.topology, session.seed),
       ],
     }
@@ -208,7 +209,13 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
   #withResumeCommands(error: unknown, session: ClusterSession): unknown {
     if (!(error instanceof InterruptedError)) return error
     const {left = [], ...details} = error.details as {left?: readonly SlotMove[]}
-    const goOn = left.length > 0 ? ['go on with:', ...formatResumeCommands(left, session.topology, session.seed)] : []
+    const goOn =
+      left.length > 0
+        ? [
+            'Run the same command again to go on, or what is left of it:',
+            ...formatResumeCommands(left, session.topology, session.seed),
+          ]
+        : []
     const facts = {
       details: {...details, left: left.length},
       suggestions: [...error.suggestions, ...goOn],

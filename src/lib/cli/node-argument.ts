@@ -22,7 +22,7 @@ export interface AddressReference {
 
 export type NodeReference = AddressReference | {readonly kind: 'id'; readonly prefix: string}
 
-const FORMS = 'A node is host:port, [ipv6]:port, redis://user:password@host:port, or a node ID.'
+const FORMS = 'A node is host:port, [ipv6]:port, redis://user:password@host:port, or a node ID'
 
 /** @throws UsageError naming the text (without credentials) when it is none of the forms. */
 export function parseNodeReference(text: string): NodeReference {
@@ -41,7 +41,7 @@ export function parseAddressReference(text: string): AddressReference {
   if (reference.kind === 'address') return reference
   const isPort = /^\d{4,5}$/.test(reference.prefix)
   throw new UsageError(`"${text.trim()}" is a node ID, and an address is needed here`, {
-    suggestions: isPort ? [`For that port on this machine: 127.0.0.1:${reference.prefix}`] : ['Give host:port.'],
+    suggestions: isPort ? [`For that port on this machine: 127.0.0.1:${reference.prefix}`] : ['Give it as host:port'],
   })
 }
 
@@ -76,7 +76,7 @@ function requireHost(host: string, text: string): string {
     ? isIPv4(host)
     : /^[\p{L}\p{N}_]([\p{L}\p{N}._-]*)$/u.test(host) && !host.includes('..') && host.length <= 253
   if (isHost) return host
-  throw new UsageError(text === '' ? 'A node is named by an empty word' : `"${text}" does not name a node`, {
+  throw new UsageError(text === '' ? 'a node is named by an empty word' : `"${text}" does not name a node`, {
     suggestions: [FORMS],
   })
 }
@@ -120,7 +120,7 @@ function decode(text: string, shown: string): string {
     return decodeURIComponent(text)
   } catch {
     throw new UsageError(`"${shown}" has a user or password that is not percent-encoded`, {
-      suggestions: ['Write "%" as "%25", or give the password by RCLUSTER_PASSWORD.'],
+      suggestions: ['Write "%" as "%25", or give the password by RCLUSTER_PASSWORD'],
     })
   }
 }
@@ -134,5 +134,5 @@ function splitOnce(text: string, separator: RegExp): [string, string | undefined
 export function requireDistinct(addresses: readonly NodeAddress[]): void {
   const texts = addresses.map(formatAddress)
   const twin = texts.find((text, index) => texts.indexOf(text) !== index)
-  if (twin !== undefined) throw new UsageError(`${twin} is named twice`, {suggestions: ['Name every node once.']})
+  if (twin !== undefined) throw new UsageError(`${twin} is named twice`, {suggestions: ['Name every node once']})
 }

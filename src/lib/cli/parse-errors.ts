@@ -17,14 +17,14 @@ export function toClusterError(error: unknown, command: string, knownFlags: read
     error.message = withoutParserNoise(error.message)
     return error
   }
-  if (!(error instanceof Error)) return new InternalError(`Something was thrown that is no error: ${String(error)}`)
+  if (!(error instanceof Error)) return new InternalError(`something was thrown that is no error: ${String(error)}`)
   const facts = error as Error & ParseErrorFacts
   if (facts.oclif === undefined) return unexpected(error)
   const help = `rcluster ${command} --help`.replace('  ', ' ')
   if (Array.isArray(facts.flags)) {
     // A mistyped --password=… must not be repeated with its value.
     const flags = facts.flags.map((flag) => String(flag).replace(/=.*$/s, ''))
-    return new UsageError(`Unknown option${flags.length > 1 ? 's' : ''} ${flags.join(', ')}`, {
+    return new UsageError(`unknown option${flags.length > 1 ? 's' : ''} ${flags.join(', ')}`, {
       suggestions: [...similarFlags(flags, knownFlags), help],
     })
   }
@@ -32,17 +32,18 @@ export function toClusterError(error: unknown, command: string, knownFlags: read
     const args: (string | {name: string})[] = facts.args
     const names = args.map((arg) => (typeof arg === 'string' ? arg : arg.name.toUpperCase())).join(' ')
     const isMissing = args.some((arg) => typeof arg !== 'string')
-    const problem = isMissing ? `Missing argument${args.length > 1 ? 's' : ''}` : 'Too many arguments'
+    const problem = isMissing ? `missing argument${args.length > 1 ? 's' : ''}` : 'too many arguments'
     return new UsageError(`${problem}: ${names}`, {suggestions: [help]})
   }
-  return new UsageError(withoutParserNoise(error.message), {suggestions: [help]})
+  const message = withoutParserNoise(error.message)
+  return new UsageError(message.charAt(0).toLowerCase() + message.slice(1), {suggestions: [help]})
 }
 
 /** An error that is none of ours is a fault of ours, whatever threw it. */
 function unexpected(error: Error): InternalError {
-  return new InternalError(`Unexpected fault: ${error.message || error.name}`, {
+  return new InternalError(`unexpected fault: ${error.message || error.name}`, {
     cause: error,
-    suggestions: ['This is a fault of rcluster. Please report it with what --verbose prints.'],
+    suggestions: ['This is a fault of rcluster: please report it, with what --verbose prints'],
   })
 }
 

@@ -25,6 +25,9 @@ const PLAIN_EVERY_MS = 5000
 /** A move that is over in a second is no reason for ten lines. */
 const PLAIN_AT_LEAST_MS = 1000
 
+/** Groups of slots fail and retry together, and a node that is away is away for all of them: said once in this time. */
+const SAME_RETRY_MS = 5000
+
 /** `write` puts one line on stderr. */
 export function createProgress(mode: ProgressMode, style: () => Style, write: (line: string) => void): Progress {
   switch (mode) {
@@ -47,6 +50,7 @@ function createPlain(write: (line: string) => void): Progress {
   let state = initialProgress(performance.now())
   let [saidMs, saidTenth] = [state.startedMs, 0]
   let hasEnded = false
+  const isNews = newsFilter()
   const say = (text: string): void => write(`${new Date().toTimeString().slice(0, 8)} ${clean(text)}`)
   const timer = setInterval(() => {
     state = sampleRate(state, performance.now())
@@ -70,8 +74,8 @@ function createPlain(write: (line: string) => void): Progress {
       state = reduceProgress(state, event, performance.now())
       if (event.kind === 'moves-started') [saidMs, saidTenth] = [performance.now(), 0]
       const line = lineOf(event)
-      if (line) say(line)
-      else considerLine()
+      if (line && isNews(event)) say(line)
+      else if (!line) considerLine()
     },
     end: () => {
       clearInterval(timer)
@@ -87,6 +91,7 @@ function createLive(style: () => Style, write: (line: string) => void): Progress
   let state = initialProgress(performance.now())
   let spinner: Ora | undefined
   let hasEnded = false
+  const isNews = newsFilter()
   const text = (): string => {
     const {columns, ...rest} = style()
     // Two columns are the spinner's.
@@ -103,7 +108,7 @@ function createLive(style: () => Style, write: (line: string) => void): Progress
   return {
     listener: (event) => {
       state = reduceProgress(state, event, performance.now())
-      if (event.kind === 'note' || event.kind === 'retry') write(clean(lineOf(event) ?? ''))
+      if ((event.kind === 'note' || event.kind === 'retry') && isNews(event)) write(clean(lineOf(event) ?? ''))
       else if (event.kind === 'phase' && spinner) spinner.text = text()
     },
     end: () => {
@@ -117,13 +122,25 @@ function createLive(style: () => Style, write: (line: string) => void): Progress
   }
 }
 
+/** False for a retry whose reason was told a moment ago. */
+function newsFilter(): (event: EngineEvent) => boolean {
+  const toldMs = new Map<string, number>()
+  return (event) => {
+    if (event.kind !== 'retry') return true
+    const nowMs = performance.now()
+    if (nowMs - (toldMs.get(event.reason) ?? Number.NEGATIVE_INFINITY) < SAME_RETRY_MS) return false
+    toldMs.set(event.reason, nowMs)
+    return true
+  }
+}
+
 function lineOf(event: EngineEvent): string | undefined {
   switch (event.kind) {
     case 'phase':
     case 'note':
       return event.text
     case 'retry':
-      return `Trying again (${event.attempt}): ${event.reason}`
+      return `Trying again: ${event.reason}`
     default:
       return undefined
   }

@@ -12,8 +12,11 @@ export async function askLine(question: string, signal: AbortSignal): Promise<st
   // Not `terminal: true`: raw mode would take Ctrl-C away from our signal handling.
   const lines = createInterface({input: process.stdin, output: process.stderr, terminal: false})
   try {
-    const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')))
-    return await Promise.race([lines.question(question, {signal}), ended])
+    const ended = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
+    const line = await Promise.race([lines.question(question, {signal}), ended])
+    // After Ctrl-D the terminal is still on the line of the question.
+    if (line === undefined) process.stderr.write('\n')
+    return line ?? ''
   } catch (error) {
     throw signal.aborted ? signal.reason : error
   } finally {
@@ -25,7 +28,7 @@ export async function askLine(question: string, signal: AbortSignal): Promise<st
 export async function askSecret(question: string, signal: AbortSignal): Promise<string> {
   if (!canAsk()) {
     throw new UsageError('--askpass needs a terminal to ask on', {
-      suggestions: ['Set RCLUSTER_PASSWORD, or give --password-file.'],
+      suggestions: ['Set RCLUSTER_PASSWORD, or give --password-file'],
     })
   }
   const nowhere = new Writable({write: (_chunk, _encoding, done) => done()})

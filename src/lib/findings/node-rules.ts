@@ -48,7 +48,7 @@ export function failedNodes(topology: Topology): readonly Finding[] {
   return flaggedNodes(topology, 'failed').map(({node, saidBy}) => ({
     id: 'failed-node',
     severity: 'error',
-    message: `node ${labelNode(node)} answers, but is flagged failed by ${saidBy.length} nodes: ${listNodes(saidBy)}`,
+    message: `node ${labelNode(node)} answers, but is flagged failed by ${saidBy.length === 1 ? '1 node' : `${saidBy.length} nodes`}: ${listNodes(saidBy)}`,
     nodes: [node.id],
     slots: slotsOf(topology, node.id),
     suggestions: [busAdvice(node)],

@@ -75,7 +75,7 @@ export function noReplicas(topology: Topology): readonly Finding[] {
     {
       id: 'no-replicas',
       severity: 'warning',
-      message: `the cluster has no replicas: each of its ${owners.length} primaries takes its keys along when it dies`,
+      message: `the cluster has no replicas: ${owners.length === 1 ? 'its primary' : `each of its ${owners.length} primaries`} takes its keys along when it dies`,
       nodes: sortedIds(owners),
       slots: [],
       suggestions: [`rcluster add-node <new host:port> ${seedAddress(topology)} --replica`],
@@ -88,6 +88,8 @@ function hasReplicas(topology: Topology): boolean {
 }
 
 export function emptyPrimaries(topology: Topology): readonly Finding[] {
+  // Where nobody has slots that is said of the slots.
+  if (topology.owners.every((owner) => owner === undefined)) return []
   return primaries(topology)
     .filter(({id, reach}) => reach.kind === 'reached' && slotsOf(topology, id).length === 0)
     .map((node) => ({

@@ -51,6 +51,9 @@ export function uncoveredSlots(topology: Topology): readonly Finding[] {
 }
 
 function wayToCover(topology: Topology, owner: NodeId | undefined): string {
+  if (topology.owners.every((one) => one === undefined)) {
+    return 'If this is no cluster yet: rcluster create NODE NODE NODE builds one'
+  }
   if (owner === undefined) {
     return 'Start the node again that held them; only if there is none, CLUSTER ADDSLOTSRANGE gives them to a primary'
   }
@@ -109,7 +112,7 @@ function winnerOf({opinions}: Disagreement, topology: Topology): NodeId | undefi
   return winner?.owner
 }
 
-/** One finding for all slots with the same marks at the same nodes. */
+/** One finding for all slots on the same way, or with the same marks at the same nodes where these fit no move. */
 export function openSlots(topology: Topology): readonly Finding[] {
   return openSlotFindings(topology, topology.openSlots)
 }
@@ -117,7 +120,10 @@ export function openSlots(topology: Topology): readonly Finding[] {
 export function openSlotFindings(topology: Topology, open: readonly OpenSlot[]): readonly Finding[] {
   const groups = new Map<string, OpenSlot[]>()
   for (const openSlot of open) {
-    const key = JSON.stringify([openSlot.migrating, openSlot.importing, openSlot.owner])
+    const move = moveOf(openSlot)
+    const key = move
+      ? `${move.from} ${move.to}`
+      : JSON.stringify([openSlot.migrating, openSlot.importing, openSlot.owner])
     const group = groups.get(key)
     if (group) group.push(openSlot)
     else groups.set(key, [openSlot])
@@ -125,11 +131,16 @@ export function openSlotFindings(topology: Topology, open: readonly OpenSlot[]):
   return [...groups.values()].map((group): Finding => {
     const {migrating, importing, owner} = group[0]!
     const ranges = rangesFromSlots(group.map(({slot}) => slot))
+    const move = moveOf(group[0]!)
     const marks = [
       ...migrating.map(({node, to}) => `migrating on ${labelId(topology, node)} to ${labelId(topology, to)}`),
       ...importing.map(({node, from}) => `importing on ${labelId(topology, node)} from ${labelId(topology, from)}`),
     ]
-    const ownerText = owner === undefined ? 'nobody owns them' : `owner ${labelId(topology, owner)}`
+    const them = countSlots(ranges) === 1 ? 'it' : 'them'
+    const ownerText = owner === undefined ? `nobody owns ${them}` : `${labelId(topology, owner)} owns ${them}`
+    const state = move
+      ? `on the way from ${labelId(topology, move.from)} to ${labelId(topology, move.to)}`
+      : `${marks.join(', ')}; ${ownerText}`
     const touched = [
       ...migrating.flatMap(({node, to}) => [node, to]),
       ...importing.flatMap(({node, from}) => [node, from]),
@@ -137,7 +148,7 @@ export function openSlotFindings(topology: Topology, open: readonly OpenSlot[]):
     return {
       id: 'open-slot',
       severity: 'error',
-      message: `${nameSlots(ranges)} ${countSlots(ranges) === 1 ? 'is' : 'are'} open: ${marks.join(', ')} (${ownerText})`,
+      message: `${nameSlots(ranges)} ${countSlots(ranges) === 1 ? 'is' : 'are'} open: ${state}`,
       nodes: [...new Set(touched)].sort(),
       slots: ranges,
       suggestions: [wayToClose(topology, group[0]!, ranges)],

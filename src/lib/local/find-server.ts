@@ -56,8 +56,8 @@ export async function requireServer(
     {
       suggestions: [
         `${path.join(project ?? '.', 'scripts/servers.sh')} ${userCache(env)} --one   (unpacks one there, installs nothing)`,
-        'Or install redis-server or valkey-server with the package manager.',
-        'Or set RCLUSTER_SERVER to the path of one.',
+        'Or install redis-server or valkey-server with the package manager',
+        'Or set RCLUSTER_SERVER to the path of one',
       ],
     },
   )

@@ -176,10 +176,10 @@ async function choosePorts(count: number, first: number | undefined): Promise<nu
   if (taken.length > 0) {
     throw new RefusedError(
       'busy',
-      `taken on ${LOOPBACK}, or with its bus port 10000 higher: port ${taken.join(', ')}`,
+      `on ${LOOPBACK} somebody uses port ${taken.join(', ')}, or the bus port that lies 10000 above`,
       {
         details: {ports: taken},
-        suggestions: ['Give another --port, or none: free ones are then looked for.'],
+        suggestions: ['Give another --port, or none: then free ones are looked for'],
       },
     )
   }

@@ -34,7 +34,7 @@ export async function findNodePorts(count: number, from: number): Promise<number
         'busy',
         `only ${ports.length} of ${count} ports are free between ${from} and ${HIGHEST_NODE_PORT}`,
         {
-          suggestions: ['Give a lower first port.'],
+          suggestions: ['Give a lower --port'],
         },
       )
     }

@@ -40,7 +40,8 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(large)}${units[0]}${String(Math.floor(small)).padStart(2, '0')}${units[1]}`
 }
 
-/** "1 slot", "2 slots". */
+/** "1 key", "2,000 keys", "2 primaries"; counts of slots have no comma, since slot numbers have none: "4096 slots". */
 export function plural(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+  const number = noun === 'slot' ? String(count) : formatCount(count)
+  return `${number} ${count === 1 ? noun : noun.endsWith('y') && noun !== 'key' ? `${noun.slice(0, -1)}ies` : `${noun}s`}`
 }

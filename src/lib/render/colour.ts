@@ -15,6 +15,8 @@ export interface Style {
   readonly isUnicode: boolean
   /** The width to stay within. */
   readonly columns: number
+  /** Else a pipe or a file. */
+  readonly isTerminal: boolean
 }
 
 /** --no-color, then NO_COLOR, then FORCE_COLOR, then: a terminal that is not dumb. */
@@ -43,7 +45,8 @@ export function styleFor(stream: StreamFacts, env: Environment, isColourForbidde
     chalk: new Chalk({level: hasColour(stream, env, isColourForbidden) ? 1 : 0}),
     isUnicode: hasUnicode(env),
     columns: stream.isTTY && stream.columns ? stream.columns : 100,
+    isTerminal: stream.isTTY === true && Boolean(stream.columns),
   }
 }
 
-export const PLAIN_STYLE: Style = {chalk: new Chalk({level: 0}), isUnicode: false, columns: 80}
+export const PLAIN_STYLE: Style = {chalk: new Chalk({level: 0}), isUnicode: false, columns: 80, isTerminal: false}

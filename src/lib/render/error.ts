@@ -2,14 +2,20 @@
 import type {ClusterError} from '../errors.ts'
 import {cleanLines} from './clean.ts'
 import type {Style} from './colour.ts'
+import {wrap} from './wrap.ts'
 
-/** "Error: message", then each suggestion on a line of its own; never wrapped, so that logs can be searched. */
+/**
+ * "Error: message", then each suggestion on a line of its own. What the person wanted stopped is no error. Verbose: stack
+ * traces, for faults of ours from the very start.
+ */
 export function renderError(error: ClusterError, style: Style, isVerbose: boolean): string {
-  const lines = [`${style.chalk.red('Error:')} ${cleanLines(error.message)}`]
+  const label = error.code === 'E_CANCELLED' ? '' : 'Error: '
+  const lines = [`${style.chalk.red(label)}${wrap(cleanLines(error.message), style, label.length, label.length)}`]
   const arrow = style.isUnicode ? '→' : '->'
   for (const suggestion of error.suggestions) lines.push(`  ${arrow} ${cleanLines(suggestion)}`)
   if (isVerbose) {
-    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const first = error.code === 'E_INTERNAL' ? error : error.cause
+    for (let cause = first; cause instanceof Error; cause = cause.cause) {
       lines.push(cleanLines(cause.stack ?? cause.message))
     }
   }
@@ -17,7 +23,8 @@ export function renderError(error: ClusterError, style: Style, isVerbose: boolea
 }
 
 export function renderWarning(text: string, style: Style): string {
-  return `${style.chalk.yellow('Warning:')} ${cleanLines(text)}`
+  const label = 'Warning: '
+  return `${style.chalk.yellow(label)}${wrap(cleanLines(text), style, label.length, label.length)}`
 }
 
 export interface ErrorDocument {

@@ -6,6 +6,7 @@ import type {Topology} from '../topology/model.ts'
 import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
+import {wrap} from './wrap.ts'
 
 /** Each finding with its suggestions below it, then what was checked, then the verdict. */
 export function renderFindings(findings: readonly Finding[], topology: Topology, style: Style): string {
@@ -18,11 +19,13 @@ export function renderFindings(findings: readonly Finding[], topology: Topology,
   ].join('\n')
 }
 
-function renderFinding({severity, id, message, suggestions}: Finding, {chalk, isUnicode}: Style): string {
+function renderFinding({severity, id, message, suggestions}: Finding, style: Style): string {
+  const {chalk, isUnicode} = style
   const label = severity === 'error' ? chalk.red('error  ') : chalk.yellow('warning')
   const arrow = isUnicode ? '→' : '->'
   const next = suggestions.map((text) => `         ${arrow} ${clean(text)}`)
-  return [`${label}  ${clean(message)} ${chalk.dim(`[${id}]`)}`, ...next].join('\n')
+  const text = wrap(`${clean(message)} ${chalk.dim(`[${id}]`)}`, style, 9, 9)
+  return [`${label}  ${text}`, ...next].join('\n')
 }
 
 /** What was looked at, whether or not it was found in order. */
@@ -30,6 +33,11 @@ function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] 
   const asked = topology.nodes.filter(({reach}) => reach.kind === 'reached').length
   const covered = SLOT_COUNT - countSlots(topology.uncovered)
   const disputed = topology.disagreements.reduce((sum, {ranges}) => sum + countSlots(ranges), 0)
+  const down = topology.nodes.filter(({reach}) => reach.kind === 'reached' && reach.view.clusterInfo.state !== 'ok')
+  const replicas = topology.nodes.filter(({role}) => role === 'replica')
+  const linked = replicas.filter(
+    ({reach}) => reach.kind === 'reached' && reach.view.serverInfo.isPrimaryLinkUp !== false,
+  )
   const facts: [boolean, string][] = [
     [asked === topology.nodes.length, `${asked} of ${plural(topology.nodes.length, 'node')} answered`],
     [covered === SLOT_COUNT, `${covered} of ${SLOT_COUNT} slots are covered`],
@@ -41,7 +49,20 @@ function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] 
       topology.openSlots.length === 0,
       topology.openSlots.length === 0 ? 'no slot is open' : `${plural(topology.openSlots.length, 'slot')} open`,
     ],
+    [
+      down.length === 0,
+      down.length === 0
+        ? 'cluster_state is ok on every node that answered'
+        : `cluster_state is fail on ${plural(down.length, 'node')}`,
+    ],
   ]
+  if (replicas.length > 0) {
+    const isWhole = linked.length === replicas.length
+    facts.push([
+      isWhole,
+      `${linked.length} of ${plural(replicas.length, 'replica link')} ${replicas.length === 1 ? 'is' : 'are'} up`,
+    ])
+  }
   const [yes, no] = isUnicode ? ['✔', '✖'] : ['+', '!']
   return facts.map(([isGood, text]) => `${isGood ? chalk.green(yes) : chalk.red(no)} ${text}`)
 }

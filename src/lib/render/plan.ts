@@ -43,14 +43,15 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style)
   const widest = Math.max(
     ...moved.map(({from, to}) => Math.max(4, nameOf(from).length) + Math.max(2, nameOf(to).length)),
   )
-  const rangesWidth = Math.max(16, style.columns - widest - 5 - 6)
+  const rangesWidth = style.columns - widest - 5 - 6
+  const hasRoom = rangesWidth >= 'Ranges'.length + 6
   const moves = renderTable(
-    [{title: 'From'}, {title: 'To'}, {title: 'Slots', align: 'right'}, {title: 'Ranges'}],
+    [{title: 'From'}, {title: 'To'}, {title: 'Slots', align: 'right'}, ...(hasRoom ? [{title: 'Ranges'}] : [])],
     moved.map(({from, to, slots, ranges}) => [
       nameOf(from),
       nameOf(to),
       String(slots.length),
-      renderRanges(ranges, rangesWidth),
+      ...(hasRoom ? [renderRanges(ranges, rangesWidth)] : []),
     ]),
     style,
   )
@@ -71,7 +72,7 @@ export function renderCreatePlan(plan: CreatePlan, style: Style): string {
     style,
   )
   const primaries = plan.primaries.length
-  const total = `A cluster of ${primaries === 1 ? '1 primary' : `${primaries} primaries`} and ${plural(replicas, 'replica')}.`
+  const total = `A cluster of ${plural(primaries, 'primary')} and ${plural(replicas, 'replica')}.`
   return withWarnings(plan, style, [table, '', style.chalk.bold(total)])
 }
 

@@ -1,4 +1,7 @@
-/** Which command goes on from here? One line for each target, complete enough to paste. Pure. */
+/**
+ * Which command goes on from here? One line for each target, complete enough to paste; an end that has become a replica
+ * since is named by its primary. Pure.
+ */
 import type {SlotMove} from '../plan/plan.ts'
 import {formatSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
@@ -7,7 +10,8 @@ import {formatAddress, type NodeAddress, type NodeId, type Topology} from '../to
 export function formatResumeCommands(moves: readonly SlotMove[], topology: Topology, seed: NodeAddress): string[] {
   const addressOf = (id: NodeId): string => {
     const node = topology.nodesById.get(id)
-    return node ? formatAddress(node.address) : id
+    const leader = topology.nodesById.get(node?.primaryId ?? id) ?? node
+    return leader ? formatAddress(leader.address) : id
   }
   const byTarget = new Map<NodeId, SlotMove[]>()
   for (const move of moves) byTarget.set(move.to, [...(byTarget.get(move.to) ?? []), move])

@@ -16,7 +16,7 @@ export interface NodeDocument {
   readonly slotCount: number
   readonly configEpoch: number
   readonly flags: readonly string[]
-  /** In a few words: "ok", "link down", "no answer (timeout)". */
+  /** In a few words: "ok", "link down", "no answer". */
   readonly state: string
   readonly isReachable: boolean
   /** Why it could not be asked. */

@@ -3,6 +3,7 @@
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
+import {seedAddress} from '../topology/queries.ts'
 import {formatBytes, formatCount, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -55,7 +56,7 @@ export interface NodeState {
 
 /** In a few words, the gravest first. */
 export function nodeState(node: ClusterNode, topology: Topology): NodeState {
-  if (node.reach.kind === 'unreachable') return {text: `no answer (${clean(node.reach.failure)})`, level: 'bad'}
+  if (node.reach.kind === 'unreachable') return {text: 'no answer', level: 'bad'}
   if (node.flags.has('failed')) return {text: 'failed', level: 'bad'}
   const {clusterInfo, serverInfo} = node.reach.view
   if (serverInfo.isLoading) return {text: 'loading', level: 'bad'}
@@ -157,7 +158,7 @@ function renderTrouble(topology: Topology, {chalk, isUnicode}: Style): string[] 
     const disputed = rangesFromSlots(topology.disagreements.flatMap(({ranges}) => slotsInRanges(ranges)))
     lines.push(`${mark} nodes disagree on ${plural(countSlots(disputed), 'slot')}: ${renderRanges(disputed, 60)}`)
   }
-  if (lines.length > 0) lines.push('  rcluster check says what to do')
+  if (lines.length > 0) lines.push(`  rcluster check ${seedAddress(topology)} says what to do`)
   return lines
 }
 

@@ -102,7 +102,7 @@ export function requireNode(topology: Topology, text: string): ClusterNode {
 function ambiguous(text: string, found: readonly ClusterNode[]): UsageError {
   return new UsageError(`"${text.trim()}" names ${found.length} nodes: ${listNodes(found, 12)}`, {
     details: {node: text.trim(), candidates: found.map((node) => node.id)},
-    suggestions: ['Give more digits of the node ID, or the address.'],
+    suggestions: ['Give more digits of the node ID, or the address'],
   })
 }
 

@@ -1,0 +1,44 @@
+/** What can the operator do about a node that does not answer, or says no? Pure. */
+import type {NodeError} from '../errors.ts'
+
+export interface ConnectionFacts {
+  readonly hasPassword: boolean
+  readonly usesTls: boolean
+  /** Nobody named a node, so 127.0.0.1:6379 was asked. */
+  readonly isDefaultSeed: boolean
+}
+
+/** Empty where there is nothing to say beyond the message. */
+export function adviceOn({failure}: NodeError, {hasPassword, usesTls, isDefaultSeed}: ConnectionFacts): string[] {
+  const aboutTls = usesTls ? 'If the server does not speak TLS, leave --tls out' : 'If the server wants TLS, add --tls'
+  switch (failure) {
+    case 'refused':
+    case 'unresolved':
+    case 'no-route':
+      return [
+        isDefaultSeed
+          ? 'Name a node of the cluster, by an argument, --seed or RCLUSTER_SEED'
+          : 'Start the server, correct the address, or name another node',
+      ]
+    case 'timeout':
+      return ['If the server is only slow, give --connect-timeout and --command-timeout', aboutTls]
+    case 'closed':
+      return [aboutTls]
+    case 'auth':
+      return [
+        hasPassword
+          ? 'Correct the password, or name its user with --user'
+          : 'Set RCLUSTER_PASSWORD, or give --password-file or --askpass',
+      ]
+    case 'permission':
+      return ['Log in with --user as somebody who may do that']
+    case 'protected':
+      return ['Protected mode lets only the machine itself in: run rcluster there, or set a password on the server']
+    case 'tls':
+      return ['Name the authority that signed the certificate with --cacert, or do without verification: --insecure']
+    case 'not-cluster':
+      return ['Start that server with cluster-enabled yes']
+    default:
+      return []
+  }
+}
