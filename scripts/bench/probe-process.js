@@ -145,8 +145,14 @@ const answers = {
 }
 
 process.on('disconnect', () => process.exit(1))
-process.on('message', async ({id, question}) => {
-  process.send({id, answer: await answers[question]()})
+process.on('message', ({id, question}) => {
+  answers[question]().then(
+    (answer) => process.send({id, answer}),
+    (error) => {
+      console.error(error)
+      process.exit(1)
+    },
+  )
 })
 await start()
 process.send({id: 0})

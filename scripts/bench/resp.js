@@ -62,6 +62,7 @@ export class Connection {
    * @throws the first error reply.
    */
   async pour(chunks) {
+    /** @type {Error | undefined} */
     let failure
     let left = 0
     let onDone = () => {}
@@ -77,14 +78,15 @@ export class Connection {
       for (const buffer of buffers) isTaken = this.#socket.write(buffer)
       this.#socket.uncork()
       if (!isTaken && !this.#failure) await this.#drained()
-      if (failure ?? this.#failure) throw failure ?? this.#failure
+      const broken = failure ?? this.#failure
+      if (broken instanceof Error) throw broken
     }
     if (left > 0) {
       await new Promise((resolve) => {
         onDone = resolve
       })
     }
-    if (failure) throw failure
+    if (failure instanceof Error) throw failure
   }
 
   #drained() {

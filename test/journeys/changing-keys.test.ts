@@ -107,7 +107,7 @@ test('a string of 50 MB and a hash of a million fields travel whole', async () =
       rawCommand(address, ['DEBUG', 'DIGEST-VALUE', `${tag}string`, `${tag}hash`], {timeoutMs: 30_000})
     const before = await digestsOn(a)
     const moved = await rcluster.ok('reshard', a, '--from', a, '--to', b, '--slots-list', '0', '--yes')
-    expect(moved.stdout).toContain('Moved 1 slots with 2 keys')
+    expect(moved.stdout).toContain('Moved 1 slot with 2 keys')
     expect(await digestsOn(b)).toEqual(before)
     expect(await rawCommand(b, ['HLEN', `${tag}hash`])).toBe(1_000_000)
     expect(await rawCommand(a, ['CLUSTER', 'COUNTKEYSINSLOT', '0'])).toBe(0)

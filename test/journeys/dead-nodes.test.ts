@@ -76,7 +76,7 @@ forEachKind('a node that leaves', (kind) => {
       expect(line).toContain('slave')
       expect(line).not.toContain(ids.get(empty))
 
-      servers.kill(3)
+      await servers.kill(3)
       servers.signal(4, 'SIGSTOP')
       const removal = await rcluster.run([
         'del-node',
