@@ -47,6 +47,19 @@ async function listening(server: Server): Promise<NodeAddress> {
   return {host: '127.0.0.1', port: (server.address() as AddressInfo).port}
 }
 
+/** Answers every command with one line. */
+function answering(answer: (words: readonly string[]) => string): Server {
+  return createServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', (data) => {
+      for (const command of data.toString().split(/^\*\d+\r\n/m).filter(Boolean)) {
+        const words = command.split('\r\n').filter((_, index) => index % 2 === 1)
+        socket.write(`${answer(words)}\r\n`)
+      }
+    })
+  })
+}
+
 describe('an address where no server is', () => {
   it('refuses when nothing listens there', async () => {
     const server = createServer()
@@ -84,9 +97,54 @@ describe('an address where no server is', () => {
     expect((await errorOf(dial().connect(address))).failure).toBe('not-redis')
   })
 
+  it.each([{}, {password: SECRET}])('is told apart when it sends back what it hears: %o', async (login) => {
+    const address = await listening(createServer((socket) => socket.on('error', () => {}).pipe(socket)))
+    expect((await errorOf(dial(login).connect(address))).failure).toBe('not-redis')
+  })
+
+  it('is told apart when it says yes to everything', async () => {
+    const address = await listening(answering(() => '+OK'))
+    expect((await errorOf(dial().connect(address))).failure).toBe('not-redis')
+  })
+
   it('is told apart when it speaks something else first', async () => {
     const address = await listening(createServer((socket) => socket.write('220 mail.example ESMTP\r\n')))
     expect((await errorOf(dial().connect(address))).failure).toBe('not-redis')
+  })
+})
+
+describe('a server that says no', () => {
+  it.each([{}, {password: SECRET}])('because of protected mode is told apart: %o', async (login) => {
+    const denial =
+      'DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want'
+    const address = await listening(
+      createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(`-${denial}\r\n`))),
+    )
+    const error = await errorOf(dial(login).connect(address))
+    expect(error.failure).toBe('protected')
+    expect(error.message).toMatch(/no password is set for the default user$/)
+  })
+
+  it('and repeats a login that it does not know shows it to nobody', async () => {
+    const address = await listening(
+      answering(([name, ...rest]) => `-ERR unknown command '${name}', with args beginning with: '${rest.join("' '")}' `),
+    )
+    const error = await errorOf(dial({password: SECRET}).connect(address))
+    expect(error.failure).toBe('unknown-command')
+    expect(inspect(error, {depth: Infinity, showHidden: true}) + String(error.stack)).not.toContain(SECRET)
+  })
+})
+
+describe('closing', () => {
+  it.each([0, 100])('ends what is still being dialled, after %i ms', async (afterMs) => {
+    const address = await listening(createServer((socket) => socket.on('error', () => {})))
+    const port = dial({connectTimeoutMs: 20_000, commandTimeoutMs: 20_000})
+    const startedAt = performance.now()
+    const pending = errorOf(port.connect(address))
+    await new Promise((resolve) => setTimeout(resolve, afterMs))
+    port.close()
+    expect((await pending).failure).toBe('closed')
+    expect(performance.now() - startedAt).toBeLessThan(2000)
   })
 })
 

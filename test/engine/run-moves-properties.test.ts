@@ -55,7 +55,7 @@ describe('whatever the plan, and wherever the tools before were killed', () => {
         await carryOut(cluster, await leftOf(cluster, moves), {limits})
         expectWhole(cluster, moves, contents)
       }),
-      {numRuns: 40},
+      {numRuns: 40, interruptAfterTimeLimit: 8000},
     )
   })
 })

@@ -5,12 +5,24 @@ import {replyError} from '../../src/lib/redis/reply-errors.ts'
 const ADDRESS = '127.0.0.1:7000'
 const FROM_TARGET = 'ERR Target instance replied with error: '
 
-const replies: readonly {readonly text: string; readonly failure: NodeFailure}[] = [
+interface Reply {
+  readonly text: string
+  readonly failure: NodeFailure
+  /** What is shown of it; all of it by default. */
+  readonly shown?: string
+}
+
+const replies: readonly Reply[] = [
   {text: 'NOAUTH Authentication required.', failure: 'auth'},
   {text: 'WRONGPASS invalid username-password pair or user is disabled.', failure: 'auth'},
   {text: 'ERR invalid password', failure: 'auth'},
   {text: "NOPERM User op has no permissions to run the 'cluster|setslot' command", failure: 'permission'},
-  {text: 'DENIED Redis is running in protected mode because protected mode is enabled', failure: 'protected'},
+  {
+    text: 'DENIED Running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect …',
+    failure: 'protected',
+    shown:
+      'DENIED Running in protected mode because protected mode is enabled and no password is set for the default user',
+  },
   {text: 'ERR This instance has cluster support disabled', failure: 'not-cluster'},
   {text: 'LOADING Redis is loading the dataset in memory', failure: 'loading'},
   {text: 'CLUSTERDOWN The cluster is down', failure: 'cluster-down'},
@@ -36,7 +48,17 @@ const replies: readonly {readonly text: string; readonly failure: NodeFailure}[]
   {text: 'ERR Target node is not a master', failure: 'not-primary'},
   {text: `ERR Unknown node ${'0'.repeat(40)}`, failure: 'unknown-node'},
   {text: `ERR I don't know about node ${'0'.repeat(40)}`, failure: 'unknown-node'},
-  {text: "ERR unknown command 'FUNCTION', with args beginning with: 'LIST'", failure: 'unknown-command'},
+  {
+    text: "ERR unknown command 'MIGRATE', with args beginning with: '127.0.0.1' '7001' '' '0' '100' 'AUTH' 'secret' 'KEYS' 'a' ",
+    failure: 'unknown-command',
+    shown: "ERR unknown command 'MIGRATE'",
+  },
+  {
+    // Redis 5 and 6.
+    text: 'ERR unknown command `AUTH`, with args beginning with: `sec\r\nret`, ',
+    failure: 'unknown-command',
+    shown: 'ERR unknown command `AUTH`',
+  },
   {
     text: "ERR Unknown subcommand or wrong number of arguments for 'INFO'. Try CLIENT HELP.",
     failure: 'unknown-command',
@@ -68,15 +90,21 @@ const fromTarget: readonly {readonly text: string; readonly failure: NodeFailure
 ]
 
 describe('error replies', () => {
-  it.each(replies)('reads $text as $failure', ({text, failure}) => {
+  it.each(replies)('reads $text as $failure', ({text, failure, shown = text}) => {
     const error = replyError(ADDRESS, text)
     expect([error.failure, error.isFromTarget, error.address]).toEqual([failure, false, ADDRESS])
-    expect(error.message).toBe(`${ADDRESS} answered: ${text}`)
+    expect(error.message).toBe(`${ADDRESS} answered: ${shown}`)
   })
 
   it.each(fromTarget)('reads $text as $failure when the target of a MIGRATE said it', ({text, failure}) => {
     const error = replyError(ADDRESS, FROM_TARGET + text)
     expect([error.failure, error.isFromTarget]).toEqual([failure, true])
+  })
+
+  it('hides what a target repeats of a login that it does not know', () => {
+    const error = replyError(ADDRESS, `${FROM_TARGET}ERR unknown command 'AUTH', with args beginning with: 'secret' `)
+    expect([error.failure, error.isFromTarget]).toEqual(['unknown-command', true])
+    expect(error.message).toBe(`${ADDRESS} answered: ${FROM_TARGET}ERR unknown command 'AUTH'`)
   })
 
   it('keeps control characters of a server away from the terminal', () => {

@@ -85,10 +85,17 @@ export function isMatrixRequired(): boolean {
   return process.env['CI'] === 'true' || process.env['RCLUSTER_REQUIRE_MATRIX'] === '1'
 }
 
-/** One describe block for each server of the matrix. Tests of a missing one are listed as not run, or fail in CI. */
-export function forEachKind(title: string, define: (kind: ServerKind) => void): void {
+/**
+ * One describe block for each server of the matrix, or of `names`. Tests of a missing one are listed as not run, or fail
+ * in CI.
+ */
+export function forEachKind(
+  title: string,
+  define: (kind: ServerKind) => void,
+  names: readonly ServerName[] = SERVER_NAMES,
+): void {
   const present = new Map(serverKinds().map((kind) => [kind.name, kind]))
-  for (const name of [...SERVER_NAMES, ...(present.has('own') ? (['own'] as const) : [])]) {
+  for (const name of [...names, ...(present.has('own') ? (['own'] as const) : [])]) {
     const kind = present.get(name)
     if (kind) {
       describe(`${title} [${name}]`, () => define(kind))

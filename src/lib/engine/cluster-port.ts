@@ -36,7 +36,7 @@ export interface NodePort {
   /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
   readView(): Promise<NodeView>
   readClusterInfo(): Promise<ClusterInfo>
-  /** Connections that are not ours; 0 where the node does not tell. A hint: one of ours may break at that moment. */
+  /** Clients other than ourselves that have said something within ten seconds; 0 where the node does not tell. A hint. */
   countOtherClients(): Promise<number>
   /** How many databases may hold keys: 1, or more on Valkey 9 with `cluster-databases`. Asked once, then remembered. */
   readDatabaseCount(): Promise<number>

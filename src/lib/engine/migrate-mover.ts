@@ -86,16 +86,20 @@ function slotsOf(group: readonly GroupSlot[]): number[] {
 /** What a source says of slots that are marked as MIGRATING: no client can create a key of them there any more. */
 interface SourceSight {
   readonly epoch: number
+  /** The target has the same: the servers are about to settle that by themselves, and may raise the source's. */
+  readonly isEpochShared: boolean
   /** Over all databases. */
   readonly keysBySlot: ReadonlyMap<number, number>
 }
 
 async function lookAtSource({pair}: MoverContext, slots: readonly number[]): Promise<SourceSight> {
-  const [{myEpoch}, counts] = await Promise.all([
+  const [{myEpoch}, targetInfo, counts] = await Promise.all([
     pair.source.readClusterInfo(),
+    pair.target.readClusterInfo(),
     atOnce(slots, (slot) => countInAllDatabases(pair.source, slot, pair.databaseCount)),
   ])
-  return {epoch: myEpoch, keysBySlot: new Map(slots.map((slot, index) => [slot, counts[index] as number]))}
+  const keysBySlot = new Map(slots.map((slot, index) => [slot, counts[index] as number]))
+  return {epoch: myEpoch, isEpochShared: myEpoch === targetInfo.myEpoch, keysBySlot}
 }
 
 /** Returns when the source was seen to hold no key of these slots. */
@@ -144,6 +148,9 @@ async function closeGroup(
     const notSeenEmpty = toAssign.filter((slot) => sight?.keysBySlot.get(slot) !== 0)
     if (!sight || notSeenEmpty.length > 0) {
       throw new NodeError('keys-left', source.id, `slots ${formatSlots(notSeenEmpty)} may have keys at their source`)
+    }
+    if (sight.isEpochShared) {
+      throw new NodeError('try-again', target.id, `source and target share the config epoch ${sight.epoch}`)
     }
     await requireTargetKnows(context, sight.epoch)
     await atOnce(toAssign, (slot) => target.assignSlot(slot, target.id))

@@ -127,7 +127,7 @@ async function waitUntilClientsLeft(
       )
       return counts.every((count) => count === 0) ? true : undefined
     },
-    {deadlineMs, maxIntervalMs: 200, signal},
+    {deadlineMs, maxIntervalMs: 500, signal},
   )
 }
 

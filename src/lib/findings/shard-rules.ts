@@ -64,7 +64,7 @@ export function orphanedPrimaries(topology: Topology): readonly Finding[] {
       message: `primary ${labelNode(node)} with ${nameSlots(slotsOf(topology, node.id))} has no replica`,
       nodes: [node.id],
       slots: slotsOf(topology, node.id),
-      suggestions: [`rcluster add-node <new host:port> ${seedAddress(topology)} --replica --primary ${node.id}`],
+      suggestions: [`rcluster add-node NEW ${seedAddress(topology)} --replica --primary ${node.id}`],
     }))
 }
 
@@ -78,7 +78,7 @@ export function noReplicas(topology: Topology): readonly Finding[] {
       message: `the cluster has no replicas: ${owners.length === 1 ? 'its primary' : `each of its ${owners.length} primaries`} takes its keys along when it dies`,
       nodes: sortedIds(owners),
       slots: [],
-      suggestions: [`rcluster add-node <new host:port> ${seedAddress(topology)} --replica`],
+      suggestions: [`rcluster add-node NEW ${seedAddress(topology)} --replica`],
     },
   ]
 }
@@ -140,7 +140,7 @@ export function fewPrimaries(topology: Topology): readonly Finding[] {
       message: `${owners.length === 1 ? '1 primary owns' : '2 primaries own'} slots: no automatic failover with fewer than 3`,
       nodes: sortedIds(owners),
       slots: [],
-      suggestions: [`rcluster add-node <new host:port> ${seedAddress(topology)}`],
+      suggestions: [`rcluster add-node NEW ${seedAddress(topology)}`],
     },
   ]
 }

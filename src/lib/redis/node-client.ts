@@ -73,9 +73,8 @@ export class NodeClient implements NodePort {
   }
 
   async countOtherClients(): Promise<number> {
-    const info = text(await this.#control.call(['INFO', 'clients']).catch(unless('permission', '')))
-    const all = /^connected_clients:(\d+)/m.exec(info)?.[1]
-    return all === undefined ? 0 : Math.max(0, Number(all) - 1 - this.#wires.size)
+    const list = text(await this.#control.call(['CLIENT', 'LIST']).catch(unless('permission', '')))
+    return Math.max(0, list.split('\n').filter(isClientAtWork).length - 1 - this.#wires.size)
   }
 
   readDatabaseCount(): Promise<number> {
@@ -272,6 +271,13 @@ export class NodeClient implements NodePort {
     }
     return wire
   }
+}
+
+/** Of a line of CLIENT LIST: no replica or primary, not the socket that a MIGRATE leaves for ten seconds, not asleep. */
+function isClientAtWork(line: string): boolean {
+  const field = (name: string): string => new RegExp(`(?:^| )${name}=(\\S*)`).exec(line)?.[1] ?? ''
+  const isServer = /[SM]/.test(field('flags')) || field('cmd') === 'restore-asking'
+  return line !== '' && !isServer && Number(field('idle')) < 10
 }
 
 function text(reply: Reply): string {

@@ -94,7 +94,8 @@ export function sampleRate(state: ProgressState, nowMs: number): ProgressState {
   const {sample, rate} = state
   const elapsedMs = nowMs - sample.sinceMs
   if (elapsedMs < SAMPLE_MS) return state
-  const weight = rate === undefined ? 1 : 1 - Math.exp(-elapsedMs / RATE_MEMORY_MS)
+  // At first the mean since the start: one slow beginning would weigh on the rate, and on the time left, for long.
+  const weight = Math.max(1 - Math.exp(-elapsedMs / RATE_MEMORY_MS), elapsedMs / Math.max(1, nowMs - state.startedMs))
   const blend = (old: number | undefined, amount: number): number =>
     (old ?? 0) + weight * ((amount * 1000) / elapsedMs - (old ?? 0))
   return {

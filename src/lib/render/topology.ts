@@ -97,8 +97,9 @@ function renderNodes(topology: Topology, style: Style): string {
   const listed = topology.shards.flatMap(({primary, replicas}) => [primary, ...replicas])
   const shown = new Set(listed.map(({id}) => id))
   listed.push(...topology.nodes.filter(({id}) => !shown.has(id)))
-  const indent = style.isUnicode ? '└ ' : '  '
-  const rows = listed.map((node) => {
+  const rows = listed.map((node, index) => {
+    const isLast = listed[index + 1]?.primaryId !== node.primaryId
+    const indent = style.isUnicode ? (isLast ? '└ ' : '├ ') : '  '
     const view = viewOf(node)
     const state = nodeState(node, topology)
     const paint = {good: chalk.green, poor: chalk.yellow, bad: chalk.red}[state.level]
