@@ -58,11 +58,12 @@ export async function moveGroup(
   const having = (kind: Step['kind']): GroupSlot[] => group.filter(({steps}) => steps.includes(kind))
   await atOnce(having('name-source'), ({slot}) => target.assignSlot(slot, source.id))
   const strays = await atOnce(having('set-importing'), async ({slot}) => {
-    // Keys of the slot that are there now were not brought by this move. Asked together with the mark: whichever comes
-    // first, no client can put a key there before the source sends it.
+    // Keys of the slot that are there now were not brought by this move. Sent behind the mark, since Redis 8.6 hides
+    // stray keys of a slot that is not its own, and not after its answer: the source sends no client there yet.
+    const marking = target.setImporting(slot, source.id)
     const counting = countInAllDatabases(target, slot, databaseCount)
     counting.catch(() => undefined)
-    await target.setImporting(slot, source.id)
+    await marking
     return {slot, isClean: (await counting) === 0}
   })
   for (const {slot, isClean} of strays) if (isClean) progress.sourceIsAuthority.add(slot)
