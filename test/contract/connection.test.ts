@@ -52,7 +52,10 @@ function answering(answer: (words: readonly string[]) => string): Server {
   return createServer((socket) => {
     socket.on('error', () => {})
     socket.on('data', (data) => {
-      for (const command of data.toString().split(/^\*\d+\r\n/m).filter(Boolean)) {
+      for (const command of data
+        .toString()
+        .split(/^\*\d+\r\n/m)
+        .filter(Boolean)) {
         const words = command.split('\r\n').filter((_, index) => index % 2 === 1)
         socket.write(`${answer(words)}\r\n`)
       }
@@ -127,7 +130,9 @@ describe('a server that says no', () => {
 
   it('and repeats a login that it does not know shows it to nobody', async () => {
     const address = await listening(
-      answering(([name, ...rest]) => `-ERR unknown command '${name}', with args beginning with: '${rest.join("' '")}' `),
+      answering(
+        ([name, ...rest]) => `-ERR unknown command '${name}', with args beginning with: '${rest.join("' '")}' `,
+      ),
     )
     const error = await errorOf(dial({password: SECRET}).connect(address))
     expect(error.failure).toBe('unknown-command')
@@ -262,6 +267,19 @@ forEachKind('a server', (kind: ServerKind) => {
       expect(await node.readConfig('maxmemory')).toBe('0')
       expect(await node.countKeys(0, 0)).toBe(0)
       expect((await node.readView()).id).toBe(node.id)
+    })
+
+    it('has missed the deadline with every call that was pending, whenever it was made', async () => {
+      const node = await dial().connect(addresses[0] as NodeAddress)
+      servers.signal(0, 'SIGSTOP')
+      try {
+        const first = errorOf(node.countKeys(0, 0))
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        const errors = await Promise.all([first, errorOf(node.countKeys(1, 0))])
+        expect(errors.map(({failure}) => failure)).toEqual(['timeout', 'timeout'])
+      } finally {
+        servers.signal(0, 'SIGCONT')
+      }
     })
 
     it('answers again after a restart, as the same node', async () => {

@@ -4,8 +4,8 @@ import type {MigrateRequest, NodePort} from '../../src/lib/engine/cluster-port.t
 import {NodeError} from '../../src/lib/errors.ts'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
-import type {NodeEntry} from '../../src/lib/topology/model.ts'
 import {eventually} from '../support/servers.ts'
+import {agreed, busPort, form, self} from './forming.ts'
 import {forEachTerrain, type Ground} from './terrains.ts'
 
 const NOBODY = 'f'.repeat(40)
@@ -22,42 +22,6 @@ async function failureOf(call: Promise<unknown>): Promise<[string, boolean]> {
 
 function keyOf(slot: number, tail: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(`{${tagForSlot(slot)}}`), Buffer.from(tail)])
-}
-
-async function self(port: NodePort): Promise<NodeEntry> {
-  const entry = (await port.readView()).entries.find(({isMyself}) => isMyself)
-  if (!entry) throw new Error('a node that does not know itself')
-  return entry
-}
-
-/** All slots shared out, epochs 1, 2, 3 …, everybody knows everybody and serves. */
-async function form(ground: Ground): Promise<void> {
-  const {nodes} = ground
-  const share = Math.ceil(16384 / nodes.length)
-  for (const [index, node] of nodes.entries()) {
-    await node.setConfigEpoch(index + 1)
-    await node.addSlots([{start: index * share, end: Math.min((index + 1) * share, 16384) - 1}])
-  }
-  for (const node of nodes)
-    for (const other of nodes) if (other !== node) await node.meet(other.address, busPort(other))
-  await agreed(nodes)
-}
-
-function busPort(node: NodePort): number {
-  return node.address.port + 10_000
-}
-
-async function agreed(nodes: readonly NodePort[]): Promise<void> {
-  await eventually('all nodes agree and serve', async () => {
-    const views = await Promise.all(nodes.map((node) => node.readView()))
-    const stories = views.map(({entries}) =>
-      entries
-        .map(({id, configEpoch, ranges}) => JSON.stringify([id, configEpoch, ranges]))
-        .sort()
-        .join(),
-    )
-    return stories.every((story) => story === stories[0]) && views.every(({clusterInfo}) => clusterInfo.state === 'ok')
-  })
 }
 
 forEachTerrain('slots of a node', ({open}) => {

@@ -12,13 +12,14 @@ let plain: TestServers
 let guarded: TestServers
 let silent: Server
 let web: Server
-let [a, b, c, replica, spare, twin, filled, foreign, standalone, locked] = ['', '', '', '', '', '', '', '', '', '']
+let [a, b, c, replica, spare, twin, filled, foreign] = ['', '', '', '', '', '', '', '']
+let [acquainted, standalone, locked] = ['', '', '']
 let ids: Record<string, string>
 
 beforeAll(async () => {
   const kind = anyKind()
   cluster = await startServers(kind, 6)
-  loners = await startServers(kind, 4, {config: {'cluster-require-full-coverage': 'no'}})
+  loners = await startServers(kind, 6, {config: {'cluster-require-full-coverage': 'no'}})
   plain = await startServers(kind, 1, {config: {'cluster-enabled': 'no'}})
   guarded = await startServers(kind, 1)
   ;[a, b, c] = cluster.addresses as [string, string, string]
@@ -31,6 +32,14 @@ beforeAll(async () => {
     return (await rawCommand(filled, ['SET', '{06S}', 'value']).catch(() => '')) === 'OK'
   })
   await rcluster.ok('create', foreign, '--yes')
+  // Neither keys nor slots, but somebody it knows: joined to another cluster it would bring that one along.
+  const [, , , , first = '', second = ''] = loners.addresses
+  acquainted = first
+  await rawCommand(first, ['CLUSTER', 'MEET', ...second.split(':')])
+  await eventually('the two know each other', async () => {
+    const nodes = String(await rawCommand(first, ['CLUSTER', 'NODES']))
+    return nodes.includes(String(await rawCommand(second, ['CLUSTER', 'MYID'])))
+  })
   await rawCommand(locked, ['CONFIG', 'SET', 'requirepass', 'open sesame'])
   ids = {}
   for (const address of cluster.addresses) ids[address] = String(await rawCommand(address, ['CLUSTER', 'MYID']))
@@ -141,6 +150,18 @@ const REFUSALS: Refusal[] = [
     code: 2,
     says: () => '--yes',
   },
+  {
+    name: 'a question without a terminal in rebalance',
+    args: () => ['rebalance', a, '--weight', `${a}=2`],
+    code: 2,
+    says: () => '--yes',
+  },
+  {
+    name: 'a question without a terminal in add-node',
+    args: () => ['add-node', spare, a, '--rebalance'],
+    code: 2,
+    says: () => '--yes',
+  },
   {name: 'an unknown flag', args: () => ['check', a, '--frobnicate'], code: 2, says: () => '--frobnicate'},
   {name: 'an unknown command', args: () => ['frobnicate'], code: 2, says: () => 'frobnicate'},
   {
@@ -176,6 +197,18 @@ const REFUSALS: Refusal[] = [
     says: () => new RegExp(`${filled}.*1 key.*1 slot`),
   },
   {name: 'a node with data and slots in add-node', args: () => ['add-node', filled, a], code: 3, says: () => filled},
+  {
+    name: 'a node that knows others in create',
+    args: () => ['create', spare, acquainted, yes],
+    code: 3,
+    says: () => new RegExp(`${acquainted}.*1 other node`),
+  },
+  {
+    name: 'a node that knows others in add-node',
+    args: () => ['add-node', acquainted, '--seed', a],
+    code: 3,
+    says: () => new RegExp(`${acquainted}.*1 other node`),
+  },
   {name: 'a node of this cluster in create', args: () => ['create', spare, a, yes], code: 3, says: () => a},
   {name: 'a member with slots in add-node', args: () => ['add-node', b, a], code: 3, says: () => b},
   {name: 'a node of another cluster in add-node', args: () => ['add-node', foreign, a], code: 3, says: () => foreign},
@@ -208,7 +241,8 @@ const REFUSALS: Refusal[] = [
 test.each(REFUSALS)('$name is refused with exit code $code', async ({args, code, says}) => {
   const before = await membership()
   const text = await rcluster.run(args())
-  expect(text.stderr).toMatch(/^Error: \S.*$/m)
+  expect(text.stderr.match(/^Error: \S.*$/gm)).toHaveLength(1)
+  expect(text.stderr).not.toMatch(/^ +at /m)
   const said = says()
   const line = text.stderr
     .split('\n')
@@ -223,6 +257,20 @@ test.each(REFUSALS)('$name is refused with exit code $code', async ({args, code,
   const document = JSON.parse(json.stdout)
   expect(document).toMatchObject({version: 1, ok: false, error: {exitCode: code}})
   expect(await membership()).toBe(before)
+})
+
+test.each([
+  {name: 'create', args: () => ['create', spare, addressOf(silent), yes]},
+  {name: 'info', args: () => ['info', addressOf(silent)]},
+  {name: 'add-node', args: () => ['add-node', addressOf(silent), a]},
+  {name: 'del-node', args: () => ['del-node', addressOf(silent), ids[replica] ?? '', yes]},
+  {name: 'reshard', args: () => ['reshard', '--seed', addressOf(silent), '--from', a, '--to', b, '--slots', '1', yes]},
+  {name: 'rebalance', args: () => ['rebalance', addressOf(silent), yes]},
+])('$name with --timeout ends in time when a server never answers', async ({args}) => {
+  const startedAt = performance.now()
+  const {code, stderr} = await rcluster.run([...args(), '--timeout', '700ms', '--command-timeout', '60s'])
+  expect(`${code} ${stderr}`).toMatch(/^4 Error: .*700 ms/)
+  expect(performance.now() - startedAt).toBeLessThan(5000)
 })
 
 test('an ambiguous ID prefix is refused, and names the candidates', async () => {

@@ -120,6 +120,15 @@ export const connectionFlags = {
 
 /** For commands that change something. */
 export const changeFlags = {
-  yes: Flags.boolean({char: 'y', summary: 'Go ahead without a question.', default: false}),
-  'dry-run': Flags.boolean({summary: 'Show what would be done, and change nothing.', default: false}),
+  yes: Flags.boolean({
+    char: 'y',
+    summary: 'Go ahead without a question.',
+    default: false,
+    aliases: ['cluster-yes'],
+  }),
+  'dry-run': Flags.boolean({
+    summary: 'Show what would be done, and change nothing.',
+    default: false,
+    aliases: ['cluster-simulate'],
+  }),
 }

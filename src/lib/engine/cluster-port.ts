@@ -3,7 +3,9 @@
  * implements it over ioredis, test/support/fake-cluster.ts in memory, and test/contract holds both to the same answers.
  *
  * All methods throw `NodeError` when the node does not answer in time or says no. Calls issued together travel together
- * (they are pipelined), and calls on one node are carried out in the order issued unless a method says otherwise.
+ * (they are pipelined), and calls on one node are carried out in the order issued, but for these, which have connections
+ * of their own and may overtake or be overtaken: migrateKeys, whatever concerns a database other than 0, MEET of a name,
+ * and, where a node waits for its replicas (Valkey 8 and later), the four SETSLOT calls. Await what order matters for.
  * Slots are 0-16383, databases 0 upwards, times milliseconds.
  */
 import type {SlotRanges} from '../slots/slot-ranges.ts'
@@ -53,7 +55,7 @@ export interface NodePort {
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]>
   /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. */
   measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]>
-  /** 'none' when not one of the keys existed any more. May overtake other calls: it has a connection of its own. */
+  /** 'none' when not one of the keys existed any more. */
   migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'>
   /** The key's serialised value and remaining life, `undefined` when it does not exist. Asks with ASKING. */
   dumpKey(key: Buffer, database: number): Promise<{payload: Buffer; ttlMs: number | undefined} | undefined>

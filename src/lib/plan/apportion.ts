@@ -30,9 +30,11 @@ export function apportion(total: number, weights: ReadonlyMap<string, number>): 
  * @throws RangeError when no weight is above 0.
  */
 export function exactShares(total: number, weights: ReadonlyMap<string, number>): Map<string, number> {
-  // Relative to the largest, so that neither the sum nor a product leaves the range of numbers.
   const largest = Math.max(0, ...weights.values())
   if (!(largest > 0)) throw new RangeError('all weights are 0')
-  const sum = [...weights.values()].reduce((all, weight) => all + weight / largest, 0)
-  return new Map([...weights].map(([key, weight]) => [key, (total * (weight / largest)) / sum]))
+  // Neither the sum nor a product leaves the range of numbers then, and dividing by a power of two rounds nothing.
+  const scale = 2 ** Math.min(Math.max(Math.floor(Math.log2(largest)), -1022), 1023)
+  // In order of size: what is lost in adding must not depend on the order in which the weights were given.
+  const sum = [...weights.values()].sort((a, b) => a - b).reduce((all, weight) => all + weight / scale, 0)
+  return new Map([...weights].map(([key, weight]) => [key, (total * (weight / scale)) / sum]))
 }

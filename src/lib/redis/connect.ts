@@ -11,7 +11,7 @@ export interface ConnectionOptions {
   readonly tls?: TlsOptions | undefined
   readonly connectTimeoutMs: number
   readonly commandTimeoutMs: number
-  /** Announced address ("host:port", or a host for all its ports) to the one to dial instead. */
+  /** Announced address ("host:port") to the one to dial instead. */
   readonly addressMap?: ReadonlyMap<string, NodeAddress> | undefined
 }
 
@@ -22,6 +22,7 @@ export function openClusterPort(options: ConnectionOptions): ClusterPort {
 class IoredisClusterPort implements ClusterPort {
   readonly #options: ConnectionOptions
   readonly #clients = new Map<string, Promise<NodeClient>>()
+  readonly #dialling = new Set<Wire>()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -48,12 +49,14 @@ class IoredisClusterPort implements ClusterPort {
   }
 
   close(): void {
+    for (const wire of this.#dialling) wire.close()
     for (const pending of this.#clients.values()) pending.then((client) => client.close()).catch(() => undefined)
     this.#clients.clear()
   }
 
   async #dial(address: NodeAddress): Promise<NodeClient> {
     const wire = new Wire(address, this.#options)
+    this.#dialling.add(wire)
     try {
       const [id, info] = await Promise.all([
         wire.call(['CLUSTER', 'MYID']),
@@ -64,10 +67,21 @@ class IoredisClusterPort implements ClusterPort {
           throw error
         }),
       ])
+      // Whatever answers every command with something, as echo services do, would pass for a node.
+      if (!/^[0-9a-f]{40}$/.test(String(id))) {
+        const dialled = formatAddress(address)
+        throw new NodeError(
+          'not-redis',
+          dialled,
+          `${dialled} answers, but not as a node of a cluster: it has no node ID`,
+        )
+      }
       return new NodeClient(String(id), address, parseLocalAddress(String(info)), wire, this.#options)
     } catch (error) {
       wire.close()
       throw error
+    } finally {
+      this.#dialling.delete(wire)
     }
   }
 }

@@ -183,8 +183,9 @@ export class NodeClient implements NodePort {
       ['ASKING'],
       ['PTTL', key],
     ])
-    if (payload === null) return undefined
     const ttlMs = Number(ttl)
+    // -2: it expired between the two.
+    if (payload === null || ttlMs === -2) return undefined
     return {payload: payload as Buffer, ttlMs: ttlMs < 0 ? undefined : ttlMs}
   }
 
@@ -208,7 +209,7 @@ export class NodeClient implements NodePort {
   }
 
   async meet({host, port}: NodeAddress, busPort: number): Promise<void> {
-    await this.#control.call(['CLUSTER', 'MEET', await resolve(host), port, busPort])
+    await this.#control.call(['CLUSTER', 'MEET', await resolve({host, port}), port, busPort])
   }
 
   async forget(id: NodeId): Promise<void> {
@@ -293,13 +294,11 @@ function unless<T>(failure: NodeError['failure'], answer: T): (error: unknown) =
 }
 
 /** MEET takes addresses, not names. @throws NodeError 'unresolved' */
-async function resolve(host: string): Promise<string> {
+async function resolve({host, port}: NodeAddress): Promise<string> {
   if (isIP(host) !== 0) return host
   try {
     return (await lookup(host)).address
   } catch (error) {
-    throw new NodeError('unresolved', formatAddress({host, port: 0}), `the name ${host} does not resolve`, {
-      cause: error,
-    })
+    throw new NodeError('unresolved', formatAddress({host, port}), `the name ${host} does not resolve`, {cause: error})
   }
 }

@@ -28,13 +28,21 @@ const FAILURES: readonly (readonly [RegExp, NodeFailure])[] = [
 ]
 
 const FROM_TARGET = /^ERR Target instance replied with error: /i
+/** Servers repeat the words of a command that they do not know, and those of AUTH and MIGRATE hold the password. */
+const REPEATED_WORDS = /,? with args beginning with:.*/is
 
-/** `text` is the reply without the leading "-". Control characters of the server's text do not survive. */
+/**
+ * `text` is the reply without the leading "-". Control characters of the server's text do not survive, nor do words of
+ * ours that it repeats.
+ */
 export function replyError(address: string, text: string): NodeError {
   const isFromTarget = FROM_TARGET.test(text)
   const inner = text.replace(FROM_TARGET, '')
   const failure = FAILURES.find(([pattern]) => pattern.test(inner))?.[1] ?? 'rejected'
-  return new NodeError(failure, address, `${address} answered: ${withoutControls(text)}`, {isFromTarget})
+  const told = text.replace(REPEATED_WORDS, '')
+  // After its first sentence a DENIED goes on with a page of advice for who runs the server.
+  const shown = failure === 'protected' ? told.replace(/\. .*/s, '') : told
+  return new NodeError(failure, address, `${address} answered: ${withoutControls(shown)}`, {isFromTarget})
 }
 
 export function withoutControls(text: string): string {

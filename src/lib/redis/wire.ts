@@ -36,7 +36,11 @@ export class Wire {
   readonly #database: number
   #opening: Promise<Redis> | undefined
   #redis: Redis | undefined
+  /** The same, or the one that is being opened. */
+  #newest: Redis | undefined
   #lastError: (Error & {code?: string}) | undefined
+  /** Connections that were dropped because of a missed deadline: what else was pending there has missed it too. */
+  readonly #overdue = new WeakMap<Redis, NodeError>()
   #wantsLogin = false
   #isClosed = false
   #expectedId: string | undefined
@@ -90,7 +94,7 @@ export class Wire {
   /** Ends the connection; what is pending fails with 'closed', and so does every later call. */
   close(): void {
     this.#isClosed = true
-    this.#drop(this.#redis)
+    this.#drop(this.#newest)
   }
 
   #open(): Promise<Redis> {
@@ -103,6 +107,7 @@ export class Wire {
 
   async #connect(): Promise<Redis> {
     const redis = new Redis(this.#redisOptions())
+    this.#newest = redis
     this.#lastError = undefined
     redis.on('error', (error: Error) => {
       this.#lastError = error
@@ -138,8 +143,11 @@ export class Wire {
       await this.#within(this.#options.commandTimeoutMs, redis, redis.call('AUTH', ...words))
       this.#wantsLogin = true
     } catch (error) {
+      // DENIED speaks of a password that is not set as well.
       const isNotAsked =
-        error instanceof NodeError && /without any password configured|no password is set/i.test(error.message)
+        error instanceof NodeError &&
+        error.failure === 'rejected' &&
+        /without any password configured|no password is set/i.test(error.message)
       if (!isNotAsked) throw error
     }
   }
@@ -178,7 +186,10 @@ export class Wire {
   #within<T>(deadlineMs: number, redis: Redis, work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(this.#failure('timeout', `${formatAddress(this.#address)} did not answer within ${seconds(deadlineMs)}`))
+        const text = `${formatAddress(this.#address)} did not answer within ${seconds(deadlineMs)}`
+        const failure = this.#failure('timeout', text)
+        this.#overdue.set(redis, failure)
+        reject(failure)
         this.#drop(redis)
       }, deadlineMs)
       work.then(
@@ -188,7 +199,7 @@ export class Wire {
         },
         (error: unknown) => {
           clearTimeout(timer)
-          reject(this.#translate(error as Error & {code?: string}))
+          reject(this.#translate(error as Error & {code?: string}, redis))
         },
       )
     })
@@ -206,10 +217,13 @@ export class Wire {
   }
 
   /** ioredis says "Connection is closed." and keeps the reason for the error event. */
-  #translate(error: Error & {code?: string}): NodeError {
+  #translate(error: Error & {code?: string}, redis: Redis): NodeError {
     if (error instanceof NodeError) return error
     const address = formatAddress(this.#address)
     if (error.name === 'ReplyError') return replyError(address, error.message)
+    if (this.#isClosed) return this.#failure('closed', `the connection to ${address} was ended`)
+    const overdue = this.#overdue.get(redis)
+    if (overdue) return overdue
     const reason = this.#lastError ?? error
     if (reason.name === 'ReplyError') return replyError(address, reason.message)
     const text = withoutControls(reason.message)

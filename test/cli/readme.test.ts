@@ -1,0 +1,98 @@
+import {readdirSync, readFileSync} from 'node:fs'
+import path from 'node:path'
+import {fileURLToPath} from 'node:url'
+import type {Command} from '@oclif/core/command'
+import {describe, expect, test} from 'vitest'
+import * as errors from '../../src/lib/errors.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
+
+interface CommandFacts {
+  readonly names: readonly string[]
+  /** "--seed", "-a": all that may be typed. */
+  readonly flags: ReadonlySet<string>
+}
+
+const commands = await readCommands()
+const names = commands.flatMap((command) => command.names)
+const allFlags = new Set(commands.flatMap(({flags}) => [...flags]))
+
+async function readCommands(): Promise<CommandFacts[]> {
+  const folder = path.join(root, 'src/commands')
+  const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.ts'))
+  return Promise.all(
+    files.map(async (file) => {
+      const {default: command} = (await import(path.join(folder, file))) as {default: typeof Command}
+      const flags = new Set(['--help', '-h'])
+      for (const [name, flag] of Object.entries({...command.baseFlags, ...command.flags})) {
+        for (const long of [name, ...(flag.aliases ?? [])]) flags.add(`--${long}`)
+        if (flag.char) flags.add(`-${flag.char}`)
+      }
+      const name = file.replace(/\.ts$/, '').split(path.sep).join(' ')
+      return {names: [name, ...command.aliases, ...command.hiddenAliases], flags}
+    }),
+  )
+}
+
+/** Table cells that tell of redis-cli, and what it prints in our code blocks, hold flags of others. */
+const ours = readme
+  .split('\n')
+  .map((line) => (/^\| `[^|]*--cluster/.test(line) ? line.split(' | ').slice(1).join(' | ') : line))
+  .join('\n')
+
+const inlineCode = [...ours.replace(/^```[\s\S]*?^```$/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, code = '']) =>
+  code.replaceAll('\\|', '|'),
+)
+const blockLines = [...readme.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].flatMap(([, block = '']) => block.split('\n'))
+
+/** Everything that the reader may type: "rcluster …" in code blocks, and inline code that begins with a command. */
+const commandLines = [
+  ...blockLines.flatMap((line) => /\brcluster (\S.*)$/.exec(line.replace(/ {2,}#.*$/, ''))?.[1] ?? []),
+  ...inlineCode
+    .map((code) => code.replace(/^rcluster /, ''))
+    .filter((code) => code.includes(' ') && names.some((name) => code.startsWith(`${name} `))),
+]
+
+test('the README has command lines to be checked', () => {
+  expect(commandLines.length).toBeGreaterThan(25)
+})
+
+test.each([...new Set(commandLines)])('rcluster %s', (line) => {
+  if (/^(--help$|COMMAND |…)/.test(line)) return
+  // What follows a semicolon is prose, or the next command line.
+  const words = line.split(';')[0]!.split(' ')
+  const command = commands.find(
+    (one) => one.names.includes(words[0]!) || one.names.includes(words.slice(0, 2).join(' ')),
+  )
+  expect(command, `${words[0]} is no command`).toBeDefined()
+  const flags = words.filter((word) => /^-{1,2}[a-z]/.test(word)).map((word) => word.replace(/=.*$/, ''))
+  for (const flag of flags) expect([...command!.flags], `${flag} is no flag of ${words[0]}`).toContain(flag)
+})
+
+test('every flag that the README names exists', () => {
+  const text = `${inlineCode.filter((code) => !/^(npm|redis-cli|valkey-cli) /.test(code)).join('\n')}\n${commandLines.join('\n')}`
+  const named = [...new Set([...text.matchAll(/(?<![\w-])--[a-z][a-z-]*[a-z]/g)].map(([flag]) => flag))]
+  expect(named.length).toBeGreaterThan(25)
+  expect(named.filter((flag) => !allFlags.has(flag))).toEqual([])
+})
+
+test('every command has a section', () => {
+  const headings = [...readme.matchAll(/^### (.*)$/gm)].flatMap(([, title = '']) => title.split(', '))
+  expect(commands.map(({names: [name]}) => name).filter((name) => !headings.includes(name!))).toEqual([])
+})
+
+describe('the table of exit codes', () => {
+  const rows = new Map([...readme.matchAll(/^\| (\d+) \| (?:`(\w+)`)? ?\|/gm)].map(([, code, name]) => [code, name]))
+  const classes = Object.values(errors).filter((one) => one.prototype instanceof errors.ClusterError)
+
+  test.each(classes)('$name', (ErrorClass) => {
+    const error = Reflect.construct(ErrorClass, ['', '', '']) as errors.ClusterError
+    expect(rows.get(String(error.exitCode))).toBe(error.code)
+  })
+
+  test('holds nothing else', () => {
+    expect(classes.length).toBeGreaterThan(5)
+    expect(rows.size).toBe(classes.length + 2)
+  })
+})
