@@ -144,6 +144,8 @@ const answers = {
   finish,
 }
 
+// Ctrl-C is for the bench to handle; it ends us.
+process.on('SIGINT', () => {})
 process.on('disconnect', () => process.exit(1))
 process.on('message', ({id, question}) => {
   answers[question]().then(

@@ -12,7 +12,7 @@ process.on('exit', () => {
 
 /** Resolves when the client is at work, its keys written. */
 export async function startProbe(ports, rate) {
-  const child = fork(PROCESS, [JSON.stringify({ports, rate})], {detached: true})
+  const child = fork(PROCESS, [JSON.stringify({ports, rate})])
   running.add(child)
   const waiting = new Map()
   let lastId = 0

@@ -3,13 +3,18 @@ import {spawn} from 'node:child_process'
 import {closeSync, openSync, readFileSync} from 'node:fs'
 import path from 'node:path'
 
+/** Ended by SIGTERM, which bash passes on as SIGKILL. */
 const running = new Set()
 process.on('exit', () => {
-  for (const child of running) end(child)
+  for (const child of running) child.kill()
 })
 
-/** bash's `time` counts the CPU of what it waited for, to the millisecond. */
-const SCRIPT = 'TIMEFORMAT="%3R %3U %3S"; time "$@" 2>&1'
+/**
+ * bash's `time` counts the CPU of what it waited for, to the millisecond. All stays in our session: Linux shares the CPU
+ * out between sessions first (sched_autogroup), which would favour whoever has one to itself.
+ */
+const SCRIPT = `TIMEFORMAT='%3R %3U %3S'
+  time { "$@" 2>&1 & program=$!; trap 'kill -9 $program' TERM; wait $program; }`
 
 /**
  * Its output goes to a file in `folder`: reading along would cost time on a machine with few cores.
@@ -18,12 +23,7 @@ const SCRIPT = 'TIMEFORMAT="%3R %3U %3S"; time "$@" 2>&1'
 export async function runTimed([program, ...args], {folder, env, deadlineMs, signal}) {
   const log = path.join(folder, 'contender.log')
   const output = openSync(log, 'w')
-  // A group of its own, so that the program can be ended together with its bash.
-  const child = spawn('bash', ['-c', SCRIPT, 'bench', program, ...args], {
-    detached: true,
-    env,
-    stdio: ['ignore', output, 'pipe'],
-  })
+  const child = spawn('bash', ['-c', SCRIPT, 'bench', program, ...args], {env, stdio: ['ignore', output, 'pipe']})
   closeSync(output)
   running.add(child)
   let times = ''
@@ -33,7 +33,7 @@ export async function runTimed([program, ...args], {folder, env, deadlineMs, sig
   let why
   const stop = (reason) => {
     why ??= reason
-    end(child)
+    child.kill()
   }
   const timer = setTimeout(() => stop(`was ended after ${deadlineMs / 1000} s`), deadlineMs)
   const onAbort = () => stop('was interrupted')
@@ -53,13 +53,5 @@ export async function runTimed([program, ...args], {folder, env, deadlineMs, sig
     clearTimeout(timer)
     signal.removeEventListener('abort', onAbort)
     running.delete(child)
-  }
-}
-
-function end(child) {
-  try {
-    process.kill(-child.pid, 'SIGKILL')
-  } catch {
-    // It has ended by itself.
   }
 }

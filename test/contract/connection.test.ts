@@ -235,6 +235,25 @@ forEachKind('a server', (kind: ServerKind) => {
       expect(node.internalAddress).toEqual(addresses[0])
     })
 
+    it('counts the clients of others, and none of its own connections, open or broken', async () => {
+      const [address] = addresses as [NodeAddress]
+      const node = await dial().connect(address)
+      const request = {target: address, targetWantsLogin: false, database: 0, timeoutMs: 100, isReplacing: false}
+      await node.migrateKeys({...request, keys: [Buffer.from('gone')]}).catch(() => undefined)
+      await eventually('nobody else is there', async () => (await node.countOtherClients()) === 0)
+      const other = await dial().connect(address)
+      expect(await node.countOtherClients()).toBe(1)
+      await rawCommand(servers.addresses[0] as string, ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'])
+      await eventually(
+        'both are back',
+        async () => {
+          await other.countKeys(0, 0)
+          return (await node.countOtherClients()) === 1
+        },
+        3000,
+      )
+    })
+
     it('is refused when it is not the node that was expected', async () => {
       const port = dial()
       const [first, second] = addresses as [NodeAddress, NodeAddress]

@@ -15,7 +15,7 @@ async function idOf(address: string): Promise<string> {
 }
 
 forEachKind('the main job', (kind) => {
-  test('keeps every key and disturbs no client', async () => {
+  test('keeps every key and disturbs no client', {timeout: 300_000}, async () => {
     const servers = await startServers(kind, 8)
     try {
       const [a = '', b = '', , , , , first = '', second = ''] = servers.addresses

@@ -13,7 +13,7 @@ import {primaries, slotsOf} from '../../src/lib/topology/queries.ts'
 import {afterMoves, buildTopology, nodeId} from '../support/topology-builder.ts'
 import {countsOf, rangeCount, reversed, type Scene, scenes} from './arbitrary-cluster.ts'
 
-const RUNS = {numRuns: 40}
+const RUNS = {numRuns: 25}
 
 /** A planner with its options chosen, applied to any view of the same cluster. */
 type Planner = (topology: Topology, started: readonly SlotMove[]) => MovePlan

@@ -7,6 +7,7 @@ import {mapBounded} from '../../lib/engine/waiting.ts'
 import {type LocalCluster, startLocal, stopLocal} from '../../lib/local/instances.ts'
 import {planCreate} from '../../lib/plan/create.ts'
 import {formatDuration, plural} from '../../lib/render/amounts.ts'
+import {wrap} from '../../lib/render/wrap.ts'
 import {formatAddress} from '../../lib/topology/model.ts'
 
 interface UpReport {
@@ -62,7 +63,7 @@ export default class LocalUp extends BaseCommand<typeof LocalUp> {
     this.print(
       [
         `${what}, started in ${formatDuration(elapsedMs)}:`,
-        `  ${addresses.join(' ')}`,
+        `  ${wrap(addresses.join(' '), this.style, 2, 2)}`,
         `Next: ${next}; rcluster local down removes ${isApart ? 'them' : 'it'}.`,
       ].join('\n'),
     )

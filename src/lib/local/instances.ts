@@ -110,7 +110,7 @@ export async function startLocal(env: NodeJS.ProcessEnv, options: LocalOptions):
   if (failure) {
     await stopRecorded(env, record)
     if (!options.signal?.aborted) throw failure.reason
-    throw new CancelledError('the local servers were stopped before all were ready', {cause: failure.reason})
+    throw new CancelledError('The local servers were stopped before all were ready', {cause: failure.reason})
   }
   const running = record.nodes.map((node) => ({...node, isRunning: true}))
   return clusterOf(record, running)

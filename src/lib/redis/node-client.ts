@@ -16,6 +16,9 @@ import {type Reply, Wire, type WireOptions} from './wire.ts'
  */
 const SETSLOT_WIRES = 16
 
+/** A client that has been silent for longer is asleep. */
+const AWAKE_SECONDS = 10
+
 export class NodeClient implements NodePort {
   readonly id: NodeId
   readonly address: NodeAddress
@@ -74,7 +77,8 @@ export class NodeClient implements NodePort {
 
   async countOtherClients(): Promise<number> {
     const list = text(await this.#control.call(['CLIENT', 'LIST']).catch(unless('permission', '')))
-    return Math.max(0, list.split('\n').filter(isClientAtWork).length - 1 - this.#wires.size)
+    const own = [this.#control, ...this.#wires.values()].filter((wire) => wire.hasSpokenWithin(1000 * AWAKE_SECONDS))
+    return Math.max(0, list.split('\n').filter(isClientAtWork).length - own.length)
   }
 
   readDatabaseCount(): Promise<number> {
@@ -278,7 +282,7 @@ export class NodeClient implements NodePort {
 function isClientAtWork(line: string): boolean {
   const field = (name: string): string => new RegExp(`(?:^| )${name}=(\\S*)`).exec(line)?.[1] ?? ''
   const isServer = /[SM]/.test(field('flags')) || field('cmd') === 'restore-asking'
-  return line !== '' && !isServer && Number(field('idle')) < 10
+  return line !== '' && !isServer && Number(field('idle')) < AWAKE_SECONDS
 }
 
 function text(reply: Reply): string {

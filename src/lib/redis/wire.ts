@@ -41,6 +41,7 @@ export class Wire {
   #lastError: (Error & {code?: string}) | undefined
   /** Connections that were dropped because of a missed deadline: what else was pending there has missed it too. */
   readonly #overdue = new WeakMap<Redis, NodeError>()
+  #spokeAtMs = Number.NEGATIVE_INFINITY
   #wantsLogin = false
   #isClosed = false
   #expectedId: string | undefined
@@ -54,6 +55,11 @@ export class Wire {
   /** True once the server has taken a login. */
   get wantsLogin(): boolean {
     return this.#wantsLogin
+  }
+
+  /** Is it open, and has it sent a command in this time? */
+  hasSpokenWithin(timeMs: number): boolean {
+    return this.#redis !== undefined && performance.now() - this.#spokeAtMs < timeMs
   }
 
   /** From now on a new connection must lead to this node: another may have taken its address meanwhile. */
@@ -78,6 +84,7 @@ export class Wire {
 
   #send(redis: Redis, command: readonly Argument[]): Promise<Reply> {
     this.#holdWrites(redis)
+    this.#spokeAtMs = performance.now()
     return redis.sendCommand(new EncodedCommand(command)) as Promise<Reply>
   }
 
