@@ -132,7 +132,15 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const home = member.primaryId === undefined ? '' : ` of ${labelId(topology, member.primaryId)}`
     const what = member.role === 'replica' ? `as a replica${home}` : slots > 0 ? `with ${slots} slots` : 'as a primary'
     throw new RefusedError('node-not-empty', `${labelNode(member)} is a member of this cluster already, ${what}`, {
-      suggestions: [`rcluster info ${formatAddress(session.seed)}`],
+      suggestions: [
+        `rcluster info ${formatAddress(session.seed)}`,
+        // What a join leaves that was cut off before the roles.
+        ...(this.flags.replica && member.role === 'primary' && slots === 0
+          ? [
+              `Remove it and add it again: rcluster del-node ${formatAddress(session.seed)} ${formatAddress(member.address)}`,
+            ]
+          : []),
+      ],
     })
   }
 

@@ -8,13 +8,14 @@ import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
   isReplicaEverywhere,
+  type MeetPoint,
   readMeetPoints,
   replicate,
   requireMeetable,
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
-import {type StageOptions, Stages} from './stages.ts'
+import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
 import {mapBounded} from './waiting.ts'
 
 /**
@@ -28,12 +29,7 @@ export async function createCluster(
   options: StageOptions,
 ): Promise<void> {
   const stages = new Stages(options)
-  const portsById = new Map(ports.map((port) => [port.id, port]))
-  const portOf = (id: NodeId): NodePort => {
-    const port = portsById.get(id)
-    if (!port) throw new Error(`the plan names ${id}, which is not connected`)
-    return port
-  }
+  const portOf = portFinder(ports)
   const points = await readMeetPoints(ports)
   requireMeetable(points)
 
@@ -54,6 +50,17 @@ export async function createCluster(
     stages.signal?.throwIfAborted()
   })
 
+  const [seed] = ports
+  await tellingHowFar(
+    'the nodes are a cluster now, but were not seen to serve',
+    `rcluster check ${seed ? formatAddress(seed.address) : ''}`,
+    () => assignRolesAndWait(plan, points, stages),
+  )
+}
+
+/** Second half: the nodes know one another and the slots have their owners. */
+async function assignRolesAndWait(plan: CreatePlan, points: readonly MeetPoint[], stages: Stages): Promise<void> {
+  const portOf = portFinder(points.map(({port}) => port))
   const replicas = plan.primaries.flatMap(({id, replicas: own}) =>
     own.map((replica) => ({id: replica.id, primaryId: id})),
   )
@@ -70,13 +77,27 @@ export async function createCluster(
       })
     }
     stages.begin('Waiting until every node says that the cluster is up')
-    await waitUntilUp(ports, stages.leftMs, stages.signal, stages.listener)
+    await waitUntilUp(
+      points.map(({port}) => port),
+      stages.leftMs,
+      stages.signal,
+      stages.listener,
+    )
     await waitUntilLinked(
       replicas.map(({id}) => portOf(id)),
       stages.leftMs,
       stages.signal,
     )
   })
+}
+
+function portFinder(ports: readonly NodePort[]): (id: NodeId) => NodePort {
+  const portsById = new Map(ports.map((port) => [port.id, port]))
+  return (id) => {
+    const port = portsById.get(id)
+    if (!port) throw new Error(`the plan names ${id}, which is not connected`)
+    return port
+  }
 }
 
 /**

@@ -9,6 +9,7 @@ import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
   isReplicaEverywhere,
+  type MeetPoint,
   readMeetPoints,
   replicate,
   requireMeetable,
@@ -16,7 +17,7 @@ import {
   waitUntilUp,
 } from './membership.ts'
 import type {ClusterSession} from './session.ts'
-import {type StageOptions, Stages} from './stages.ts'
+import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
 import {mapBounded} from './waiting.ts'
 
 /**
@@ -51,6 +52,21 @@ export async function joinNodes(
     }),
   )
 
+  const seed = formatAddress(session.seed)
+  await tellingHowFar('the newcomers may be members already', `rcluster info ${seed}`, () =>
+    introduceAndWait(session, plan, newPoints, all, stages),
+  )
+}
+
+/** From here on the members know the newcomers, or some do. */
+async function introduceAndWait(
+  session: ClusterSession,
+  plan: JoinPlan,
+  newPoints: readonly MeetPoint[],
+  all: readonly MeetPoint[],
+  stages: Stages,
+): Promise<void> {
+  const ports = newPoints.map(({port}) => port)
   stages.begin('Introducing the nodes to one another')
   const counts = new Map(primaries(session.topology).map(({id}) => [id, countSlots(slotsOf(session.topology, id))]))
   const knowsSlots = (view: NodeView): boolean =>

@@ -198,6 +198,7 @@ export async function waitUntilLinked(
     {deadlineMs, signal},
   )
   if (linked) return
+  signal?.throwIfAborted()
   throw new InterruptedError(`${unlinked.join(', ')} joined, but the replication link to the primary is not up yet`, {
     suggestions: [
       'If the servers want a password, set masterauth (and masteruser) on the replica',
