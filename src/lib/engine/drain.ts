@@ -3,7 +3,7 @@
  * still holds. Whether the source holds nothing any more is for the caller to see: a list is cut off at its limit.
  */
 import {InterruptedError, NodeError} from '../errors.ts'
-import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
+import {formatAddress, type NodeAddress} from '../topology/model.ts'
 import {areAlike, type Batch, type BatchLimits, planBatches, sampleIndexes} from './batches.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
@@ -31,7 +31,7 @@ export interface DrainOptions {
 }
 
 /** Keys listed at once: a millisecond of the source's time. */
-const LIST_LIMIT = 1000
+export const LIST_LIMIT = 1000
 /**
  * Per socket operation, and under the default cluster-node-timeout (15 s): a source that waits longer for a silent
  * target would be voted down by the others.
@@ -74,9 +74,12 @@ export async function drainListed(
   for (const {database, keys, bytesOf} of listings) {
     for (const batch of planBatches(keys, bytesOf, options.limits)) {
       options.abort?.throwIfAborted()
-      await options.gate.pass(pair.source.id, pair.target.id, () =>
+      const {id: from} = pair.source
+      const {id: to} = pair.target
+      const pauseMs = await options.gate.pass(from, to, () =>
         moveBatch(pair, slot, batch, database, isSourceAuthority, options),
       )
+      options.listener({kind: 'keys-moved', keys: batch.keys.length, bytes: batch.bytes, pauseMs, from, to})
     }
   }
 }
@@ -96,6 +99,7 @@ async function measure(source: NodePort, keys: readonly Buffer[], database: numb
   return new Array<number>(keys.length).fill(mean)
 }
 
+/** @returns how long it took, in milliseconds. */
 async function moveBatch(
   pair: Pair,
   slot: number,
@@ -103,7 +107,7 @@ async function moveBatch(
   database: number,
   isSourceAuthority: boolean,
   options: DrainOptions,
-): Promise<void> {
+): Promise<number> {
   const request = {
     target: pair.targetAddress,
     targetWantsLogin: pair.target.wantsLogin,
@@ -121,14 +125,7 @@ async function moveBatch(
     if (isSourceAuthority) await pair.source.migrateKeys({...request, isReplacing: true})
     else for (const key of batch.keys) await settleTwin(pair, slot, key, request, options.conflicts)
   }
-  options.listener({
-    kind: 'keys-moved',
-    keys: batch.keys.length,
-    bytes: batch.bytes,
-    pauseMs: performance.now() - startedAt,
-    from: pair.source.id as NodeId,
-    to: pair.target.id as NodeId,
-  })
+  return performance.now() - startedAt
 }
 
 /** One key that both ends may hold: equal copies are one key, different ones are for the policy to decide. */

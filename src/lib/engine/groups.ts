@@ -9,10 +9,11 @@ export interface Group {
   readonly slots: readonly number[]
 }
 
-/** A group of empty slots is cheap to hold open; with keys inside, slots stay open as briefly as can be. */
-const EMPTY_SLOTS_PER_GROUP = 64
+/** A group of empty slots is cheap to hold open. */
+const EMPTY_SLOTS_PER_GROUP = 128
+/** With keys inside, slots stay open as briefly as can be: a few dozen milliseconds of MIGRATE. */
 const SLOTS_PER_GROUP = 16
-const KEYS_PER_GROUP = 1000
+const KEYS_PER_GROUP = 5000
 
 /** The moves of each pair of nodes, in the order given. */
 export function movesByPair(moves: readonly SlotMove[]): SlotMove[][] {

@@ -10,7 +10,7 @@ import {InterruptedError, NodeError} from '../errors.ts'
 import {formatSlots} from '../slots/slot-ranges.ts'
 import {formatAddress} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
-import {type DrainOptions, drainListed, listSlot, type Pair} from './drain.ts'
+import {type DrainOptions, drainListed, LIST_LIMIT, listSlot, type Pair} from './drain.ts'
 import {isHarmlessAtSource} from './retrying.ts'
 import type {Step} from './steps.ts'
 import {mapBounded, pause, pollUntil} from './waiting.ts'
@@ -41,7 +41,7 @@ export interface MoverContext {
   knownSourceEpoch: number
 }
 
-/** Slots of a group whose keys are on their way at the same time: the next MIGRATE is ready when one ends. */
+/** Portions of a group that are on their way at the same time: one is listed while the other's keys move. */
 const PARALLEL_DRAINS = 2
 const EPOCH_DEADLINE_MS = 5000
 
@@ -115,15 +115,42 @@ async function drainGroup(
     const withKeys = [...sight.keysBySlot].filter(([, keys]) => keys > 0).map(([slot]) => slot)
     if (withKeys.length === 0) return sight
     for (const slot of withKeys) requireFewer(context.pair, slot, before, sight)
-    // All lists in one go: then nothing but MIGRATEs is between the source and its clients.
-    const listings = await atOnce(withKeys, (slot) => listSlot(context.pair, slot))
-    await mapBounded(withKeys, PARALLEL_DRAINS, async (slot, index) => {
-      progress.begun.add(slot)
-      const isAuthority = progress.sourceIsAuthority.has(slot)
-      await drainListed(context.pair, slot, listings[index] ?? [], isAuthority, context.drain)
-    })
+    await mapBounded(portionsOf(sight, withKeys), PARALLEL_DRAINS, (portion) =>
+      drainPortion(context, portion, progress),
+    )
     context.drain.abort?.throwIfAborted()
     before = sight
+  }
+}
+
+/** Slots whose keys are listed together; one slot of more keys is a portion of its own. */
+function portionsOf({keysBySlot}: SourceSight, slots: readonly number[]): number[][] {
+  const portions: number[][] = []
+  let keys = 0
+  for (const slot of slots) {
+    const count = keysBySlot.get(slot) ?? 0
+    const portion = portions.at(-1)
+    if (portion && keys + count <= LIST_LIMIT) {
+      portion.push(slot)
+      keys += count
+    } else {
+      portions.push([slot])
+      keys = count
+    }
+  }
+  return portions
+}
+
+/** One slot after the other: while keys are on both sides, clients cannot use several of them in one command. */
+async function drainPortion(
+  {pair, drain}: MoverContext,
+  slots: readonly number[],
+  progress: GroupProgress,
+): Promise<void> {
+  const listings = await atOnce(slots, (slot) => listSlot(pair, slot))
+  for (const [index, slot] of slots.entries()) {
+    progress.begun.add(slot)
+    await drainListed(pair, slot, listings[index] ?? [], progress.sourceIsAuthority.has(slot), drain)
   }
 }
 
@@ -241,6 +268,7 @@ async function closeIfEmptyAtTarget({source, target, databaseCount}: Pair, slot:
 
 /** Keys that `node` holds of the slot. */
 export async function countInAllDatabases(node: NodePort, slot: number, databaseCount: number): Promise<number> {
+  if (databaseCount === 1) return node.countKeys(slot, 0)
   const counts = await Promise.all(Array.from({length: databaseCount}, (_, database) => node.countKeys(slot, database)))
   return counts.reduce((sum, count) => sum + count, 0)
 }

@@ -165,6 +165,7 @@ class MoveRun {
     const toProbe = await mapBounded(movesByPair(this.#plan.moves), 64, async (moves) => {
       const [first] = moves as [SlotMove]
       const pair = await this.#pairOf(first.from, first.to)
+      if (isKnownEmpty(topology, first.from)) return {pair, slotsWithKeys: []}
       await mapBounded(moves, 512, async ({slot}) => {
         counts.set(slot, await countInAllDatabases(pair.source, slot, pair.databaseCount))
       })
@@ -392,6 +393,15 @@ function membersByNode(topology: Topology): ReadonlyMap<NodeId, ReadonlySet<Node
     for (const id of shard) members.set(id, shard)
   }
   return members
+}
+
+/** Does the node say that it holds no key at all? */
+function isKnownEmpty(topology: Topology, node: NodeId): boolean {
+  const reach = topology.nodesById.get(node)?.reach
+  if (reach?.kind !== 'reached') return false
+  const {version, keysByDatabase} = reach.view.serverInfo
+  // Where INFO is forbidden, its silence means nothing.
+  return version !== '' && keysByDatabase.size === 0
 }
 
 /** Which config epoch of `about` does `node` know? */

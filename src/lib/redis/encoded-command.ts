@@ -16,6 +16,10 @@ export class EncodedCommand extends Command {
     this.#bytes = words.some((word) => typeof word === 'object') ? encodeBinary(words) : encodeText(words)
   }
 
+  get byteLength(): number {
+    return this.#bytes.length
+  }
+
   override toWritable(): string | Buffer {
     return this.#bytes
   }

@@ -19,6 +19,9 @@ export interface TlsOptions {
   readonly isInsecure: boolean
 }
 
+/** A large command goes at once: it is worth a write of its own, and a source is idle until its next MIGRATE is there. */
+const HOLD_BELOW_BYTES = 1024
+
 export interface WireOptions {
   readonly username?: string | undefined
   readonly password?: string | undefined
@@ -83,14 +86,15 @@ export class Wire {
   }
 
   #send(redis: Redis, command: readonly Argument[]): Promise<Reply> {
-    this.#holdWrites(redis)
+    const encoded = new EncodedCommand(command)
+    if (encoded.byteLength < HOLD_BELOW_BYTES) this.#holdWrites(redis)
     this.#spokeAtMs = performance.now()
-    return redis.sendCommand(new EncodedCommand(command)) as Promise<Reply>
+    return redis.sendCommand(encoded) as Promise<Reply>
   }
 
   /**
-   * All commands of one turn of the event loop leave in one write: written one by one, thousands of small commands cost
-   * more in system calls than in everything else, on both sides.
+   * All small commands of one turn of the event loop leave in one write: written one by one, thousands of them cost more
+   * in system calls than in everything else, on both sides.
    */
   #holdWrites({stream}: Redis): void {
     if (!stream || stream.writableCorked > 0) return
