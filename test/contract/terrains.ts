@@ -1,9 +1,9 @@
 /** On what is the contract of NodePort tried out? The fake, and every server of the matrix. */
 import {describe} from 'vitest'
-import type {ClusterPort, NodePort} from '../../src/lib/engine/cluster-port.ts'
+import type {AtomicFamily, ClusterPort, NodePort} from '../../src/lib/engine/cluster-port.ts'
 import {openClusterPort} from '../../src/lib/redis/connect.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'
-import {forEachKind, rawCommand, splitAddress, startServers} from '../support/servers.ts'
+import {forEachKind, rawCommand, type ServerName, splitAddress, startServers} from '../support/servers.ts'
 
 /** Fresh servers in cluster mode that know nobody. */
 export interface Ground {
@@ -18,15 +18,20 @@ export interface Ground {
 export interface Terrain {
   /** Has cluster-databases. */
   readonly hasDatabases: boolean
+  readonly atomicFamily: AtomicFamily | undefined
   open(count: number, databases?: number): Promise<Ground>
 }
 
+const ATOMIC_FAMILIES: Partial<Record<ServerName, AtomicFamily>> = {'valkey-9.1': 'push', 'redis-8.6': 'pull'}
+
 export function forEachTerrain(title: string, define: (terrain: Terrain) => void): void {
-  describe(`${title} [fake]`, () => {
+  describe.each([undefined, 'push', 'pull'] as const)(`${title} [fake, atomic: %s]`, (atomicFamily) => {
     define({
       hasDatabases: true,
+      atomicFamily,
       open: async (count, databases = 1) => {
-        const cluster = new FakeCluster({primaries: 0, strangers: count, databases})
+        const options = {primaries: 0, strangers: count, databases}
+        const cluster = new FakeCluster(atomicFamily ? {...options, atomicFamily} : options)
         const nodes = await Promise.all(cluster.servers.map(({address}) => cluster.connect(address)))
         return {
           port: cluster,
@@ -46,6 +51,7 @@ export function forEachTerrain(title: string, define: (terrain: Terrain) => void
   forEachKind(title, (kind) => {
     define({
       hasDatabases: kind.name === 'valkey-9.1',
+      atomicFamily: ATOMIC_FAMILIES[kind.name],
       open: async (count, databases = 1) => {
         const config: Record<string, string> = databases > 1 ? {'cluster-databases': String(databases)} : {}
         const servers = await startServers(kind, count, {config: {'cluster-node-timeout': '2000', ...config}})

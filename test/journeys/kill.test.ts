@@ -11,12 +11,19 @@ afterAll(() => rcluster.close())
 
 const UNTOUCHED = {missing: [], changed: [], added: [], duplicates: []}
 const SEED = Number(process.env['RCLUSTER_TEST_SEED'] ?? 4711)
-/** 400 slots of this data take about half of it on a quiet machine. */
-const MOVING_MS = 400
-const ROUNDS = 20
+/** 400 slots of this data take about half of it on a quiet machine, key by key or by the servers themselves. */
+const MOVING_MS = {migrate: 400, auto: 150}
+const ROUNDS = {migrate: 20, auto: 10}
 const SLOTS = 400
 /** The three engines that the servers of the matrix have: the others differ in what is not touched here. */
 const KINDS: readonly ServerName[] = ['redis-7.0', 'redis-8.6', 'valkey-9.1']
+
+type Mover = keyof typeof ROUNDS
+
+/** Servers that move slots by themselves are killed both ways. */
+function moversOf(kind: {readonly name: ServerName}): Mover[] {
+  return kind.name === 'redis-7.0' ? ['migrate'] : ['migrate', 'auto']
+}
 
 /** Park and Miller's generator: the same moments in every run. */
 function moments(seed: number): () => number {
@@ -55,101 +62,127 @@ async function untilMoving(child: ChildProcess): Promise<void> {
 forEachKind(
   'a reshard that is killed',
   (kind) => {
-    test('is finished by the same command, twenty times over', {timeout: 300_000}, async () => {
-      const servers = await startServers(kind, 6)
-      try {
-        const members = servers.addresses
-        const [a = '', b = ''] = members
-        await rcluster.ok('create', ...members, '--replicas', '1', '--yes')
-        await loadDataSet(members, {keys: 40_000})
-        const before = await digestDataSet(members)
-        const writer = await startWriter(members.slice(0, 3))
-        const random = moments(SEED)
-        let cutOff = 0
-        for (let round = 0; round < ROUNDS; round++) {
-          const [from, to] = round % 2 === 0 ? [a, b] : [b, a]
-          const owned = await slotsOf(to)
-          const args = ['reshard', from, to, String(SLOTS), '--yes', '--progress', 'ndjson']
+    test.each(moversOf(kind))(
+      'is finished by the same command, time and again: --mover %s',
+      {timeout: 300_000},
+      async (mover) => {
+        const servers = await startServers(kind, 6)
+        try {
+          const members = servers.addresses
+          const [a = '', b = ''] = members
+          await rcluster.ok('create', ...members, '--replicas', '1', '--yes')
+          await loadDataSet(members, {keys: 40_000})
+          const before = await digestDataSet(members)
+          const writer = await startWriter(members.slice(0, 3))
+          const random = moments(SEED)
+          let cutOff = 0
+          for (let round = 0; round < ROUNDS[mover]; round++) {
+            const [from, to] = round % 2 === 0 ? [a, b] : [b, a]
+            const owned = await slotsOf(to)
+            const args = ['reshard', from, to, String(SLOTS), '--mover', mover, '--yes', '--progress', 'ndjson']
+            const {child, ended} = rcluster.start(args)
+            await untilMoving(child)
+            const killAfterMs = Math.round(random() * MOVING_MS[mover])
+            const where = `seed ${SEED}, round ${round}, killed ${killAfterMs} ms after the first move`
+            const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+            const first = await ended
+            clearTimeout(timer)
+            // What was done before the blow fell, it has said.
+            if (!first.stdout.includes('Moved')) {
+              cutOff++
+              await rcluster.ok(...args)
+            }
+            expect(await slotsOf(to), where).toBe(owned + SLOTS)
+            expect((await rcluster.run(['check', a])).code, where).toBe(0)
+          }
+          expect(cutOff, 'runs that were cut off').toBeGreaterThan(ROUNDS[mover] / 5)
+          expect(await writer.stop()).toMatchObject({errors: [], errorCount: 0, lost: []})
+          expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+        } finally {
+          await servers.stop()
+        }
+      },
+    )
+
+    test.each(moversOf(kind))(
+      'stops after the slots in flight at the first signal, and names the command that goes on: --mover %s',
+      async (mover) => {
+        const servers = await startServers(kind, 3)
+        try {
+          const members = servers.addresses
+          const [a = '', b = ''] = members
+          await rcluster.ok('create', ...members, '--yes')
+          await loadDataSet(members, {keys: 60_000})
+          const before = await digestDataSet(members)
+          const {child, ended} = rcluster.start([
+            'reshard',
+            a,
+            b,
+            '3000',
+            '--mover',
+            mover,
+            '--yes',
+            '--progress',
+            'ndjson',
+          ])
+          await untilMoving(child)
+          child.kill('SIGINT')
+          const {code, stderr} = await ended
+          // All slots are one migration of the servers, which is brought to its end.
+          if (mover === 'auto') {
+            expect(await slotsOf(b)).toBe(5462 + 3000)
+            expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+            return
+          }
+          expect(code).toBe(130)
+          expect(stderr).toMatch(/Stopped by SIGINT: \d+ of 3000 slots moved, no slot is open/)
+          expect((await rcluster.run(['check', a])).code).toBe(0)
+          // As it was printed: it needs nothing but a yes.
+          const command = /rcluster (reshard .* --slots-list \S+.*)$/m.exec(stderr)?.[1] ?? ''
+          await rcluster.ok(...command.split(' '), ...(command.includes('--yes') ? [] : ['--yes']))
+          expect(await slotsOf(b)).toBe(5462 + 3000)
+          expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+        } finally {
+          await servers.stop()
+        }
+      },
+    )
+
+    test.each(moversOf(kind))(
+      'stops at once at the second signal, names what is open, and is finished by the next run: --mover %s',
+      async (mover) => {
+        const servers = await startServers(kind, 3)
+        try {
+          const members = servers.addresses
+          const [a = '', b = ''] = members
+          await rcluster.ok('create', ...members, '--yes')
+          await loadDataSet(members, {keys: 60_000})
+          const before = await digestDataSet(members)
+          const args = ['reshard', a, b, '3000', '--mover', mover, '--yes', '--progress', 'ndjson']
           const {child, ended} = rcluster.start(args)
           await untilMoving(child)
-          const killAfterMs = Math.round(random() * MOVING_MS)
-          const where = `seed ${SEED}, round ${round}, killed ${killAfterMs} ms after the first move`
-          const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
-          const first = await ended
-          clearTimeout(timer)
-          // What was done before the blow fell, it has said.
-          if (!first.stdout.includes('Moved')) {
-            cutOff++
-            await rcluster.ok(...args)
-          }
-          expect(await slotsOf(to), where).toBe(owned + SLOTS)
-          expect((await rcluster.run(['check', a])).code, where).toBe(0)
+          await sleep(20)
+          const signalledAt = performance.now()
+          child.kill('SIGINT')
+          child.kill('SIGTERM')
+          const {code, stderr} = await ended
+          expect(code).toBe(130)
+          expect(performance.now() - signalledAt).toBeLessThan(8000)
+          const nodes = await Promise.all(members.map((member) => rawCommand(member, ['CLUSTER', 'NODES'])))
+          // The marks show on the lines of their own nodes: "[42->-…]" and "[42-<-…]".
+          const open = new Set(
+            nodes.flatMap((text) => [...String(text).matchAll(/\[(\d+)-[<>]-/g)].map(([, slot]) => slot)),
+          )
+          if (open.size > 0) expect(stderr).toMatch(/open: \d+|rcluster check shows whether slots are open/)
+          await rcluster.ok(...args)
+          expect(await slotsOf(b)).toBe(5462 + 3000)
+          expect((await rcluster.run(['check', a])).code).toBe(0)
+          expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+        } finally {
+          await servers.stop()
         }
-        expect(cutOff, 'runs that were cut off').toBeGreaterThan(ROUNDS / 3)
-        expect(await writer.stop()).toMatchObject({errors: [], errorCount: 0, lost: []})
-        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-      } finally {
-        await servers.stop()
-      }
-    })
-
-    test('stops after the slots in flight at the first signal, and names the command that goes on', async () => {
-      const servers = await startServers(kind, 3)
-      try {
-        const members = servers.addresses
-        const [a = '', b = ''] = members
-        await rcluster.ok('create', ...members, '--yes')
-        await loadDataSet(members, {keys: 60_000})
-        const before = await digestDataSet(members)
-        const {child, ended} = rcluster.start(['reshard', a, b, '3000', '--yes', '--progress', 'ndjson'])
-        await untilMoving(child)
-        child.kill('SIGINT')
-        const {code, stderr} = await ended
-        expect(code).toBe(130)
-        expect(stderr).toMatch(/Stopped by SIGINT: \d+ of 3000 slots moved, no slot is open/)
-        expect((await rcluster.run(['check', a])).code).toBe(0)
-        // As it was printed: it needs nothing but a yes.
-        const command = /rcluster (reshard .* --slots-list \S+.*)$/m.exec(stderr)?.[1] ?? ''
-        await rcluster.ok(...command.split(' '), ...(command.includes('--yes') ? [] : ['--yes']))
-        expect(await slotsOf(b)).toBe(5462 + 3000)
-        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-      } finally {
-        await servers.stop()
-      }
-    })
-
-    test('stops at once at the second signal, names what is open, and is finished by the next run', async () => {
-      const servers = await startServers(kind, 3)
-      try {
-        const members = servers.addresses
-        const [a = '', b = ''] = members
-        await rcluster.ok('create', ...members, '--yes')
-        await loadDataSet(members, {keys: 60_000})
-        const before = await digestDataSet(members)
-        const args = ['reshard', a, b, '3000', '--yes', '--progress', 'ndjson']
-        const {child, ended} = rcluster.start(args)
-        await untilMoving(child)
-        await sleep(20)
-        const signalledAt = performance.now()
-        child.kill('SIGINT')
-        child.kill('SIGTERM')
-        const {code, stderr} = await ended
-        expect(code).toBe(130)
-        expect(performance.now() - signalledAt).toBeLessThan(8000)
-        const nodes = await Promise.all(members.map((member) => rawCommand(member, ['CLUSTER', 'NODES'])))
-        // The marks show on the lines of their own nodes: "[42->-…]" and "[42-<-…]".
-        const open = new Set(
-          nodes.flatMap((text) => [...String(text).matchAll(/\[(\d+)-[<>]-/g)].map(([, slot]) => slot)),
-        )
-        if (open.size > 0) expect(stderr).toMatch(/open: \d+|rcluster check shows whether slots are open/)
-        await rcluster.ok(...args)
-        expect(await slotsOf(b)).toBe(5462 + 3000)
-        expect((await rcluster.run(['check', a])).code).toBe(0)
-        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-      } finally {
-        await servers.stop()
-      }
-    })
+      },
+    )
   },
   KINDS,
 )

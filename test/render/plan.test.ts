@@ -19,6 +19,7 @@ const movePlan: MovePlan = {
     {id: idOf('b'), address: '127.0.0.1:7001', slotsBefore: 5462, slotsAfter: 5461},
     {id: idOf('c'), address: '127.0.0.1:7002', slotsBefore: 5461, slotsAfter: 5467},
   ],
+  movers: [],
   warnings: ['one of them is big'],
 }
 
@@ -38,6 +39,20 @@ test('moves: primaries before and after, then each pair', () => {
     6 slots to move, in 4 ranges.
     Warning: one of them is big"
   `)
+})
+
+test('moves: which way they go, and why', () => {
+  const [a, b, c] = [idOf('a'), idOf('b'), idOf('c')]
+  const movers = [
+    {from: a, to: c, mover: 'atomic' as const},
+    {from: b, to: c, mover: 'migrate' as const, reason: '127.0.0.1:7001 (redis 8.0.2) has no atomic slot migration'},
+  ]
+  expect(renderMovePlan({...movePlan, movers, warnings: []}, topology, PLAIN_STYLE)).toContain(
+    [
+      '5 of them by atomic slot migration, the others key by key.',
+      '127.0.0.1:7001 to 127.0.0.1:7002 key by key: 127.0.0.1:7001 (redis 8.0.2) has no atomic slot migration.',
+    ].join('\n'),
+  )
 })
 
 test('a plan without moves says so', () => {

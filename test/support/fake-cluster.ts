@@ -2,7 +2,7 @@
  * A cluster in memory that keeps the true rules: every server has its own view and config epochs, learns by gossip, and
  * deletes its keys where a real one would. Implements ClusterPort; what goes wrong is scripted with `script`.
  */
-import type {ClusterPort, NodePort} from '../../src/lib/engine/cluster-port.ts'
+import type {AtomicFamily, ClusterPort, NodePort} from '../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../src/lib/errors.ts'
 import {SLOT_COUNT} from '../../src/lib/slots/slot.ts'
 import {parseRanges} from '../../src/lib/slots/slot-ranges.ts'
@@ -12,6 +12,7 @@ import {FakePort} from './fake/fake-port.ts'
 import {FakeServer} from './fake/fake-server.ts'
 import {Script} from './fake/faults.ts'
 import {correctionsFor, type Packet, packetOf, receive, shakeHands} from './fake/gossip.ts'
+import {FakeMigrations} from './fake/slot-migrations.ts'
 
 export interface FakeOptions {
   /** With epochs 1, 2, 3 … */
@@ -26,6 +27,8 @@ export interface FakeOptions {
   readonly strangers?: number
   readonly databases?: number
   readonly hasFunctions?: boolean
+  /** None by default, as on Redis 7. */
+  readonly atomicFamily?: AtomicFamily
 }
 
 /** 'at-once': all know everything after each command. 'manual': only `settle` tells. A number: packets travel every so
@@ -40,6 +43,10 @@ function evenShares(count: number): string[] {
 export class FakeCluster implements ClusterPort {
   readonly servers: FakeServer[] = []
   readonly script = new Script()
+  readonly migrations = new FakeMigrations(
+    (id) => this.servers.find((server) => server.id === id),
+    (server) => this.broadcast(server),
+  )
   gossip: Gossip = 'at-once'
   /** How many turns of the event loop a call to this node takes; 0 is the default. */
   latencyOf: (id: NodeId) => number = () => 0
@@ -70,22 +77,22 @@ export class FakeCluster implements ClusterPort {
 
   #add(n: number, options: FakeOptions): void {
     const databases = options.databases ?? 1
-    this.servers.push(
-      new FakeServer(
-        {
-          id: this.freshId(),
-          address: {host: '10.0.0.1', port: 7000 + n},
-          databaseCount: databases,
-          hasFunctions: options.hasFunctions ?? true,
-          settings: new Map([
-            ['cluster-allow-replica-migration', 'yes'],
-            ['repl-diskless-sync-delay', '5'],
-            ...(databases > 1 ? ([['cluster-databases', String(databases)]] as const) : []),
-          ]),
-        },
-        (id) => this.servers.find((server) => server.id === id),
-      ),
+    const server = new FakeServer(
+      {
+        id: this.freshId(),
+        address: {host: '10.0.0.1', port: 7000 + n},
+        databaseCount: databases,
+        hasFunctions: options.hasFunctions ?? true,
+        settings: new Map([
+          ['cluster-allow-replica-migration', 'yes'],
+          ['repl-diskless-sync-delay', '5'],
+          ...(databases > 1 ? ([['cluster-databases', String(databases)]] as const) : []),
+        ]),
+      },
+      (id) => this.servers.find((server) => server.id === id),
     )
+    server.atomicFamily = options.atomicFamily
+    this.servers.push(server)
   }
 
   /** In the order built: primaries, slotless members, replicas (of the first, second … primary), strangers. */

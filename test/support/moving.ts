@@ -1,5 +1,6 @@
 /** How are slots of a fake cluster moved in a test, and what must hold afterwards? */
 import {expect} from 'vitest'
+import {chooseMovers, type MoverChoice} from '../../src/lib/engine/choose-movers.ts'
 import {type MoveOutcome, type RunOptions, runMoves} from '../../src/lib/engine/run-moves.ts'
 import {openSession} from '../../src/lib/engine/session.ts'
 import {buildMovePlan} from '../../src/lib/plan/move-plan.ts'
@@ -18,13 +19,16 @@ export function movesOf(cluster: FakeCluster, slots: string, from: number, to: n
 export async function carryOut(
   cluster: FakeCluster,
   moves: readonly SlotMove[],
-  options: RunOptions = {},
+  options: RunOptions & {readonly mover?: MoverChoice} = {},
 ): Promise<MoveOutcome> {
   const session = await openSession(
     cluster,
     cluster.servers.map(({address}) => address),
   )
-  return runMoves(session, buildMovePlan(session.topology, 'reshard', moves, []), options)
+  const {mover = 'auto', ...rest} = options
+  const plan = buildMovePlan(session.topology, 'reshard', moves, [])
+  const movers = await chooseMovers(session, moves, mover)
+  return runMoves(session, {...plan, movers}, {...rest, isAtomicOnly: mover === 'atomic'})
 }
 
 /** What a fresh command has still to do of `moves`: slots that are not there yet, or not closed. */

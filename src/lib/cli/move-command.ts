@@ -1,6 +1,7 @@
 /** How does a command carry out a plan of slot moves? Show, ask, record, run, tell: the same for all that move slots. */
 import type {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
+import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
 import {restoreSettings} from '../engine/hold-setting.ts'
 import {runMoves} from '../engine/run-moves.ts'
@@ -33,6 +34,10 @@ export const moveFlags = {
     summary: 'Whose copy wins when both ends hold a key with different values.',
     default: 'fail',
   }),
+  mover: Flags.option({options: ['auto', 'migrate', 'atomic'] as const})({
+    summary: 'Key by key with MIGRATE, or by the servers themselves, slots whole; auto: atomic where both ends can.',
+    default: 'auto',
+  }),
   concurrency: positiveInteger({
     summary: 'MIGRATEs that a node takes part in at once.',
     default: 1,
@@ -44,12 +49,15 @@ interface MoveFlags {
   readonly 'dry-run': boolean
   readonly 'on-conflict': ConflictPolicy
   readonly concurrency: number
+  readonly mover: MoverChoice
 }
 
 export interface MoveReport {
   readonly outcome: 'done' | 'planned' | 'nothing-to-do'
   readonly plan: MovePlan
   readonly slotsMoved: number
+  /** Of those, how many the servers moved by themselves. */
+  readonly slotsMovedAtomically: number
   readonly keysMoved: number
   readonly elapsedMs: number
 }
@@ -124,7 +132,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
   /** Shows the plan and, after a yes, carries it out. */
   protected async carryOut(
     session: ClusterSession,
-    plan: MovePlan,
+    planned: MovePlan,
     intent: string,
     records: readonly RunRecord[],
     words: {
@@ -135,7 +143,8 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     },
   ): Promise<MoveReport> {
     const flags = this.flags as unknown as MoveFlags
-    const report = {plan, slotsMoved: 0, keysMoved: 0, elapsedMs: 0}
+    const plan = {...planned, movers: await chooseMovers(session, planned.moves, flags.mover)}
+    const report = {plan, slotsMoved: 0, slotsMovedAtomically: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
       if (!flags['dry-run']) await this.#tidyUp(session, records)
       this.print(words.nothingToDo)
@@ -152,15 +161,16 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
         listener: this.listener(),
         conflicts: flags['on-conflict'],
         concurrency: flags.concurrency,
+        isAtomicOnly: flags.mover === 'atomic',
         onHeld: (held) => own && noteHeld(own, held),
       })
       if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
-      const {slotsMoved, keysMoved, elapsedMs} = outcome
+      const {slotsMoved, slotsMovedAtomically, keysMoved, elapsedMs} = outcome
       const what = `${plural(slotsMoved, 'slot')} with ${plural(keysMoved, 'key')}`
       this.print(`Moved ${what} in ${formatDuration(elapsedMs)}; all nodes agree.`)
       // Said first: whoever is cut off before that finds the run recorded, and as done.
       if (own) endRun(own)
-      return {outcome: 'done', plan, slotsMoved, keysMoved, elapsedMs}
+      return {outcome: 'done', plan, slotsMoved, slotsMovedAtomically, keysMoved, elapsedMs}
     } catch (error) {
       // What an earlier run had begun is only known from this record now.
       if (own && error instanceof RefusedError && records.length === 0) endRun(own)

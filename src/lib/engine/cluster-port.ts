@@ -26,6 +26,28 @@ export interface MigrateRequest {
   readonly isCopying?: boolean
 }
 
+/**
+ * How a node moves whole slots at once: pushed by their source (CLUSTER MIGRATESLOTS, Valkey 9), or pulled by their
+ * target (CLUSTER MIGRATION IMPORT, Redis 8.4). Both ends must be of one family.
+ */
+export type AtomicFamily = 'push' | 'pull'
+
+/** One server-side migration of whole slots, as one of its ends tells it. */
+export interface SlotMigration {
+  readonly id: string
+  readonly ranges: SlotRanges
+  readonly source: NodeId
+  readonly target: NodeId
+  /** 'retrying': it failed, and the server is about to try again by itself (Redis). */
+  readonly status: 'running' | 'retrying' | 'done' | 'failed' | 'cancelled'
+  /** The server's own word for how far it is. */
+  readonly stage: string
+  /** Why it failed, in the server's words; empty where there is nothing to say. */
+  readonly reason: string
+  /** How long writes to the slots were held up at the handover, where the source tells. */
+  readonly writePauseMs: number | undefined
+}
+
 export interface NodePort {
   readonly id: NodeId
   /** Where we dialled. */
@@ -61,6 +83,20 @@ export interface NodePort {
   dumpKey(key: Buffer, database: number): Promise<{payload: Buffer; ttlMs: number | undefined} | undefined>
   /** Removes one key, with ASKING. */
   deleteKey(key: Buffer, database: number): Promise<void>
+
+  /** Asked by command, not by version. Once, then remembered; undefined where the node has neither. */
+  readAtomicFamily(): Promise<AtomicFamily | undefined>
+  /**
+   * Asked of the end that its family works from: the source of the slots ('push') or their target ('pull').
+   * @returns the migration's ID, the same at both ends.
+   */
+  startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string>
+  /** Those under way and those that ended not long ago, in both directions. Empty where the node has neither family. */
+  listSlotMigrations(): Promise<readonly SlotMigration[]>
+  /** undefined when the node does not know it, or not any more. */
+  readSlotMigration(id: string): Promise<SlotMigration | undefined>
+  /** Of the 'push' family: all that this node is the source of. One that has ended, or that it does not know, is fine. */
+  cancelSlotMigration(id: string): Promise<void>
 
   addSlots(ranges: SlotRanges): Promise<void>
   /** Only on a node that knows no other and has epoch 0. */

@@ -6,12 +6,15 @@ export type EngineEvent =
   | {readonly kind: 'phase'; readonly text: string}
   /** Moving begins; `keys` is what the sources counted in the slots, undefined until counted. */
   | {readonly kind: 'moves-started'; readonly slots: number; readonly keys: number | undefined}
-  /** MIGRATE answered: the source was busy `pauseMs` with it, as far as we can see from here. */
+  /**
+   * Keys are at their target: by a MIGRATE, with which the source was busy for `pauseMs` as far as we can see from here;
+   * or by the servers themselves, where writes to them were held up for that long. undefined: nobody tells.
+   */
   | {
       readonly kind: 'keys-moved'
       readonly keys: number
       readonly bytes: number
-      readonly pauseMs: number
+      readonly pauseMs: number | undefined
       readonly from: NodeId
       readonly to: NodeId
     }

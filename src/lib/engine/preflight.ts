@@ -3,9 +3,15 @@
  * moves nothing.
  */
 import {NodeError, RefusedError} from '../errors.ts'
+import type {MovePlan} from '../plan/plan.ts'
+import {formatRanges} from '../slots/slot-ranges.ts'
 import {formatAddress} from '../topology/model.ts'
+import {isUnderWay} from './atomic-mover.ts'
+import type {SlotMigration} from './cluster-port.ts'
 import type {Pair} from './drain.ts'
-import {mapBounded} from './waiting.ts'
+import type {EngineListener} from './events.ts'
+import type {ClusterSession} from './session.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
 
 /** A key larger than this is not used as the probe: the source would stall for it. */
 const PROBE_MAX_BYTES = 64 * 1024
@@ -87,4 +93,46 @@ async function probe(pair: Pair, key: Buffer, database: number): Promise<'proved
       cause: error,
     })
   }
+}
+
+/** A migration that a killed run left behind ends by itself, within seconds. */
+const FOREIGN_DEADLINE_MS = 30_000
+
+/**
+ * Servers may be moving slots by themselves: begun by a run of ours that was killed, or by somebody else. The plan's
+ * nodes are waited for until they are done with that.
+ * @throws RefusedError 'busy' when they are not in time.
+ */
+export async function waitForForeignMigrations(
+  session: ClusterSession,
+  plan: MovePlan,
+  listener: EngineListener,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const ids = [...new Set(plan.moves.flatMap(({from, to}) => [from, to]))]
+  const read = async (): Promise<SlotMigration | undefined> => {
+    const lists = await mapBounded(ids, 128, (id) => session.node(id).listSlotMigrations())
+    return lists.flat().find(isUnderWay)
+  }
+  let underWay = await read()
+  if (!underWay) return
+  listener({kind: 'phase', text: `Waiting for a slot migration that is under way (${formatRanges(underWay.ranges)})`})
+  await pollUntil(
+    async () => {
+      underWay = await read()
+      return underWay ? undefined : true
+    },
+    {deadlineMs: FOREIGN_DEADLINE_MS, signal},
+  )
+  signal?.throwIfAborted()
+  if (!underWay) return
+  const ranges = formatRanges(underWay.ranges)
+  throw new RefusedError(
+    'busy',
+    `another slot migration is under way on these nodes: slots ${ranges}, ${underWay.stage}`,
+    {
+      details: {migration: underWay.id, slots: ranges},
+      suggestions: ['Wait until it is done, or cancel it where it was begun'],
+    },
+  )
 }

@@ -5,7 +5,7 @@
 import {ClusterError, InterruptedError, NodeError} from '../errors.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import {countSlots, formatSlots} from '../slots/slot-ranges.ts'
-import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import type {NodeId, Topology} from '../topology/model.ts'
 import {primaries, slotsOf} from '../topology/queries.ts'
 import {type BatchLimits, DEFAULT_BATCH_LIMITS} from './batches.ts'
 import type {NodePort} from './cluster-port.ts'
@@ -14,6 +14,7 @@ import type {EngineListener} from './events.ts'
 import {PairGate} from './gate.ts'
 import {formGroups, type Group, movesByPair} from './groups.ts'
 import {type HeldAt, holdSetting, STAY_PUT} from './hold-setting.ts'
+import {formJobs, type Job} from './jobs.ts'
 import {
   closeUntouched,
   countInAllDatabases,
@@ -22,11 +23,13 @@ import {
   type MoverContext,
   moveGroup,
 } from './migrate-mover.ts'
-import {requireMovable} from './preflight.ts'
+import {moveJob} from './move-job.ts'
+import {requireMovable, waitForForeignMigrations} from './preflight.ts'
 import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
 import {type ClusterSession, internalAddress} from './session.ts'
 import {viewsOf, waitUntilSettled} from './settle.ts'
-import {OwnWord, outlookOf} from './steps.ts'
+import {readOwnWords, ShardsAtStart} from './shards-at-start.ts'
+import {OwnWord} from './steps.ts'
 import {mapBounded, orAbort, pause, pollUntil} from './waiting.ts'
 import {wavesOf} from './waves.ts'
 
@@ -40,6 +43,8 @@ export interface RunOptions {
   readonly conflicts?: ConflictPolicy | undefined
   /** Passes of MIGRATE that a node takes part in at once; default 1. */
   readonly concurrency?: number | undefined
+  /** Where atomic slot migration fails, the run ends; otherwise it goes on key by key. */
+  readonly isAtomicOnly?: boolean | undefined
   /** Told which settings are changed for the time of the run, so that a run after a kill -9 can restore them. */
   readonly onHeld?: ((held: readonly HeldAt[]) => void) | undefined
 }
@@ -50,6 +55,8 @@ export interface MoveOutcome {
   readonly keysMoved: number
   readonly elapsedMs: number
   readonly worstPauseMs: number
+  /** Of `slotsMoved`, how many the servers moved by themselves. */
+  readonly slotsMovedAtomically: number
   /** Moves that were not begun. */
   readonly left: readonly SlotMove[]
 }
@@ -79,13 +86,14 @@ class MoveRun {
   readonly #listener: EngineListener
   readonly #migrateGate: PairGate
   readonly #groupGate = new PairGate(GROUPS_PER_NODE)
+  readonly #jobGate = new PairGate(1)
   readonly #done = new Set<number>()
   readonly #opened = new Set<number>()
   #words: ReadonlyMap<NodeId, OwnWord> = new Map()
-  /** Every node's fellow members of its shard, itself included, before the first move. */
-  #shardsAtStart: ReadonlyMap<NodeId, ReadonlySet<NodeId>> = new Map()
+  #shards!: ShardsAtStart
   #keysMoved = 0
   #worstPauseMs = 0
+  #slotsMovedAtomically = 0
   #failure: {error: unknown} | undefined
   readonly #startedAt = performance.now()
 
@@ -97,7 +105,7 @@ class MoveRun {
     this.#listener = (event) => {
       if (event.kind === 'keys-moved') {
         this.#keysMoved += event.keys
-        this.#worstPauseMs = Math.max(this.#worstPauseMs, event.pauseMs)
+        this.#worstPauseMs = Math.max(this.#worstPauseMs, event.pauseMs ?? 0)
       }
       if (event.kind === 'slots-moved') for (const slot of event.slots) this.#done.add(slot)
       options.listener?.(event)
@@ -106,10 +114,11 @@ class MoveRun {
 
   async run(): Promise<MoveOutcome> {
     if (this.#plan.moves.length === 0) return this.#outcome('done')
+    await waitForForeignMigrations(this.#session, this.#plan, this.#listener, this.#options.stop)
     this.#listener({kind: 'phase', text: 'Waiting for all nodes to agree'})
     const topology = await waitUntilSettled(this.#session, {deadlineMs: SETTLE_DEADLINE_MS, signal: this.#options.stop})
     this.#words = new Map(viewsOf(topology).map((view) => [view.id, new OwnWord(view)]))
-    this.#shardsAtStart = membersByNode(topology)
+    this.#shards = new ShardsAtStart(topology)
     const counts = await this.#countAndProbe(topology)
     const keys = [...counts.values()].reduce((sum, count) => sum + count, 0)
     this.#listener({kind: 'moves-started', slots: this.#plan.moves.length, keys})
@@ -117,7 +126,7 @@ class MoveRun {
       const waves = wavesOf(movesByPair(this.#plan.moves), ([first]) => first as SlotMove)
       for (const [index, pairs] of waves.entries()) {
         if (index > 0 && !(await this.#isSettledAgain())) break
-        await Promise.all(pairs.map((moves) => this.#movePair(formGroups(moves, counts))))
+        await Promise.all(pairs.map((moves) => this.#movePair(moves, counts, topology)))
       }
       await this.#verify()
     }
@@ -147,6 +156,7 @@ class MoveRun {
       keysMoved: this.#keysMoved,
       elapsedMs: performance.now() - this.#startedAt,
       worstPauseMs: this.#worstPauseMs,
+      slotsMovedAtomically: this.#slotsMovedAtomically,
       left: this.#left(),
     }
   }
@@ -169,9 +179,10 @@ class MoveRun {
       await mapBounded(moves, 512, async ({slot}) => {
         counts.set(slot, await countInAllDatabases(pair.source, slot, pair.databaseCount))
       })
-      const slotsWithKeys = moves
-        .map(({slot}) => slot)
-        .filter((slot) => !isOpen.has(slot) && (counts.get(slot) ?? 0) > 0)
+      // Servers that move slots by themselves find their own way; should they fail, MIGRATE is tried without a probe.
+      const slotsWithKeys = this.#isAtomic(first)
+        ? []
+        : moves.map(({slot}) => slot).filter((slot) => !isOpen.has(slot) && (counts.get(slot) ?? 0) > 0)
       return {pair, slotsWithKeys}
     })
     await requireMovable(toProbe)
@@ -198,7 +209,83 @@ class MoveRun {
     )
   }
 
-  async #movePair(groups: readonly Group[]): Promise<void> {
+  #isAtomic({from, to}: {from: NodeId; to: NodeId}): boolean {
+    return this.#plan.movers.some((pair) => pair.from === from && pair.to === to && pair.mover === 'atomic')
+  }
+
+  /** The slots of one pair: those that are open already key by key, as they were begun. */
+  async #movePair(moves: readonly SlotMove[], counts: ReadonlyMap<number, number>, topology: Topology): Promise<void> {
+    const [first] = moves
+    if (!first || !this.#isAtomic(first)) return this.#moveGroups(formGroups(moves, counts))
+    const isOpen = new Set(topology.openSlots.map(({slot}) => slot))
+    await this.#moveGroups(
+      formGroups(
+        moves.filter(({slot}) => isOpen.has(slot)),
+        counts,
+      ),
+    )
+    const [source, target] = this.#wordsAtStart(first.from, first.to)
+    const whole = moves.filter(({slot}) => !isOpen.has(slot))
+    const left = new Set(
+      this.#shards
+        .outlooks(
+          source,
+          target,
+          whole.map(({slot}) => slot),
+        )
+        .map(({slot}) => slot),
+    )
+    const done = whole.map(({slot}) => slot).filter((slot) => !left.has(slot))
+    if (done.length > 0) this.#listener({kind: 'slots-moved', slots: done, from: first.from, to: first.to})
+    await this.#moveJobs(
+      formJobs(
+        whole.filter(({slot}) => left.has(slot)),
+        counts,
+      ),
+      counts,
+    )
+  }
+
+  /** One after the other: each node takes part in one migration at a time. */
+  async #moveJobs(jobs: readonly Job[], counts: ReadonlyMap<number, number>): Promise<void> {
+    for (const [index, job] of jobs.entries()) {
+      const outcome = await this.#jobGate.pass(job.from, job.to, async () => {
+        if (this.#isStopping) return undefined
+        try {
+          return await this.#moveJob(job)
+        } catch (error) {
+          this.#failure ??= {error}
+          return undefined
+        }
+      })
+      if (!outcome) return
+      if (outcome.kind === 'moved') continue
+      if (this.#options.isAtomicOnly) {
+        this.#failure ??= {error: new InterruptedError(`atomic slot migration failed: ${outcome.reason}`)}
+        return
+      }
+      this.#listener({kind: 'note', text: `Going on key by key, since atomic slot migration failed: ${outcome.reason}`})
+      const rest = jobs.slice(index).flatMap(({from, to, slots}) => slots.map((slot) => ({slot, from, to})))
+      return this.#moveGroups(formGroups(rest, counts))
+    }
+  }
+
+  async #moveJob(job: Job): Promise<Awaited<ReturnType<typeof moveJob>>> {
+    const {from, to, slots, keys} = job
+    const outcome = await moveJob(
+      {session: this.#session, shards: this.#shards, listener: this.#listener, abort: this.#options.abort},
+      job,
+    )
+    if (outcome.kind === 'moved') {
+      const bytes = Math.round(keys * bytesPerKey(this.#session.topology, from))
+      this.#listener({kind: 'keys-moved', keys, bytes, pauseMs: outcome.writePauseMs, from, to})
+      this.#listener({kind: 'slots-moved', slots, from, to})
+      this.#slotsMovedAtomically += slots.length
+    }
+    return outcome
+  }
+
+  async #moveGroups(groups: readonly Group[]): Promise<void> {
     await mapBounded(groups, GROUPS_IN_FLIGHT, async (group) => {
       if (this.#isStopping) return
       await this.#groupGate.pass(group.from, group.to, async () => {
@@ -221,10 +308,8 @@ class MoveRun {
       try {
         if (attempt > 1) ({from, to} = await this.#followFailovers(from, to, progress))
         const pair = await this.#pairOf(from, to)
-        const slots = this.#outlook(
-          ...(attempt > 1 ? await readOwnWords(pair) : this.#wordsAtStart(from, to)),
-          group.slots,
-        )
+        const [source, target] = attempt > 1 ? await readOwnWords(pair) : this.#wordsAtStart(from, to)
+        const slots = this.#shards.outlooks(source, target, group.slots)
         for (const {slot} of slots) this.#opened.add(slot)
         context = {
           pair,
@@ -253,45 +338,15 @@ class MoveRun {
     }
   }
 
-  /** What is left to do for each of these slots, by the words of source and target. */
-  #outlook(source: OwnWord, target: OwnWord, slots: readonly number[]): GroupSlot[] {
-    const left: GroupSlot[] = []
-    const shards = {source: this.#shardsAtStart.get(source.id), target: this.#shardsAtStart.get(target.id)}
-    for (const slot of slots) {
-      const move = {slot, from: source.id, to: target.id}
-      const outlook = outlookOf(move, {source: source.about(slot), target: target.about(slot)}, shards)
-      if (outlook.kind === 'astray') {
-        throw new InterruptedError(`slot ${slot} is no longer as planned: ${outlook.reason}`, {details: {slot}})
-      }
-      if (outlook.kind === 'steps') left.push({slot, steps: outlook.steps})
-    }
-    return left
-  }
-
   /**
    * After a failure: a shard whose primary changed is followed to the new one. The marks did not follow (before Valkey
    * 8), so nothing is known any more about whose copy of a key is the owner's.
    */
   async #followFailovers(from: NodeId, to: NodeId, progress: GroupProgress): Promise<{from: NodeId; to: NodeId}> {
     const topology = await this.#session.observe()
-    const next = {from: this.#leaderOf(topology, from), to: this.#leaderOf(topology, to)}
+    const next = {from: this.#shards.leaderOf(topology, from), to: this.#shards.leaderOf(topology, to)}
     if (next.from !== from || next.to !== to) progress.sourceIsAuthority.clear()
     return next
-  }
-
-  /**
-   * The primary of the shard to which `id` belonged when the run began: itself, unless a failover took place.
-   * @throws NodeError, a transient one, while the shard has no primary that answers.
-   */
-  #leaderOf(topology: Topology, id: NodeId): NodeId {
-    const members = this.#shardsAtStart.get(id) ?? new Set([id])
-    const leads = (node: ClusterNode): boolean => node.role === 'primary' && node.reach.kind === 'reached'
-    const itself = topology.nodesById.get(id)
-    if (itself && leads(itself)) return id
-    const leader = topology.nodes.find((node) => members.has(node.id) && leads(node))
-    if (leader) return leader.id
-    const address = itself ? formatAddress(itself.address) : id.slice(0, 8)
-    throw new NodeError('closed', address, `${address} does not answer, and no replica has taken its place`)
   }
 
   #wordsAtStart(from: NodeId, to: NodeId): [OwnWord, OwnWord] {
@@ -318,7 +373,8 @@ class MoveRun {
     const {pair} = context
     const {source, target, databaseCount} = pair
     try {
-      const open = this.#outlook(...(await readOwnWords(pair)), slots)
+      const [sourceWord, targetWord] = await readOwnWords(pair)
+      const open = this.#shards.outlooks(sourceWord, targetWord, slots)
       const drained: GroupSlot[] = []
       for (const entry of open) {
         const isBegun = progress.begun.has(entry.slot) || !entry.steps.includes('assign-target')
@@ -345,8 +401,7 @@ class MoveRun {
     const isSettled = await pollUntil(
       async () => {
         const topology = await this.#session.refresh()
-        const shardOf = (id: NodeId): ReadonlySet<NodeId> => this.#shardsAtStart.get(id) ?? new Set([id])
-        const lagging = moved.filter(({slot, to}) => !shardOf(to).has(topology.owners[slot] ?? ''))
+        const lagging = moved.filter(({slot, to}) => !this.#shards.membersOf(to).has(topology.owners[slot] ?? ''))
         const marked = topology.openSlots.filter(({slot}) => this.#done.has(slot))
         for (const {slot, migrating} of marked) {
           const owner = topology.owners[slot]
@@ -381,18 +436,13 @@ class MoveRun {
   }
 }
 
-async function readOwnWords({source, target}: Pair): Promise<[OwnWord, OwnWord]> {
-  const [atSource, atTarget] = await Promise.all([source.readView(), target.readView()])
-  return [new OwnWord(atSource), new OwnWord(atTarget)]
-}
-
-function membersByNode(topology: Topology): ReadonlyMap<NodeId, ReadonlySet<NodeId>> {
-  const members = new Map<NodeId, ReadonlySet<NodeId>>()
-  for (const {primary, replicas} of topology.shards) {
-    const shard = new Set([primary.id, ...replicas.map(({id}) => id)])
-    for (const id of shard) members.set(id, shard)
-  }
-  return members
+/** 0 where the node does not tell. */
+function bytesPerKey(topology: Topology, id: NodeId): number {
+  const reach = topology.nodesById.get(id)?.reach
+  if (reach?.kind !== 'reached') return 0
+  const {usedMemoryBytes, keysByDatabase} = reach.view.serverInfo
+  const keys = [...keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
+  return keys === 0 ? 0 : (usedMemoryBytes ?? 0) / keys
 }
 
 /** Does the node say that it holds no key at all? */

@@ -38,6 +38,7 @@ export function buildMovePlan(
         slotsAfter: after.get(id) ?? 0,
       }))
       .sort((a, b) => compare(a.address, b.address)),
+    movers: [],
     warnings,
   }
 }

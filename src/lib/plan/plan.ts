@@ -18,6 +18,16 @@ export interface PrimaryChange {
   readonly slotsAfter: number
 }
 
+/** Which way the slots of one pair of nodes travel. */
+export interface PairMover {
+  readonly from: NodeId
+  readonly to: NodeId
+  /** 'atomic': by the servers, all keys of a slot at once; 'migrate': key by key with MIGRATE. */
+  readonly mover: 'migrate' | 'atomic'
+  /** Why the other one was not taken, where one might wonder. */
+  readonly reason?: string
+}
+
 /** A plan that moves slots. Plain data: it survives JSON. */
 export interface MovePlan {
   readonly version: 1
@@ -28,6 +38,8 @@ export interface MovePlan {
   readonly moves: readonly SlotMove[]
   /** Every primary that exists, sorted by address. */
   readonly primaries: readonly PrimaryChange[]
+  /** Every pair of nodes of `moves`; a pair that is not listed goes key by key. */
+  readonly movers: readonly PairMover[]
   readonly warnings: readonly string[]
 }
 

@@ -1,13 +1,14 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {MigrateRequest, NodePort} from '../engine/cluster-port.ts'
+import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encoded-command.ts'
+import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
 import {type Reply, Wire, type WireOptions} from './wire.ts'
 
 /**
@@ -29,6 +30,7 @@ export class NodeClient implements NodePort {
   #setslotWires = 1
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
+  #atomicFamily: Promise<AtomicFamily | undefined> | undefined
   #isClosed = false
 
   constructor(
@@ -195,6 +197,70 @@ export class NodeClient implements NodePort {
 
   async deleteKey(key: Buffer, database: number): Promise<void> {
     await this.#data(database).sequence([['ASKING'], ['DEL', key]])
+  }
+
+  readAtomicFamily(): Promise<AtomicFamily | undefined> {
+    this.#atomicFamily ??= this.#readAtomicFamily().catch((error: unknown) => {
+      this.#atomicFamily = undefined
+      throw error
+    })
+    return this.#atomicFamily
+  }
+
+  async #readAtomicFamily(): Promise<AtomicFamily | undefined> {
+    // Servers before 7 know no subcommands here, and answer nil for what they do not know.
+    const reply = await this.#control
+      .call(['COMMAND', 'INFO', 'cluster|migrateslots', 'cluster|migration'])
+      .catch(unless('permission', []))
+    const [push, pull] = reply as readonly Reply[]
+    if (Array.isArray(push)) return 'push'
+    return Array.isArray(pull) ? 'pull' : undefined
+  }
+
+  async startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
+    const bounds = ranges.flatMap(({start, end}) => [start, end])
+    if ((await this.readAtomicFamily()) === 'pull') {
+      return text(await this.#control.call(['CLUSTER', 'MIGRATION', 'IMPORT', ...bounds]))
+    }
+    // The answer is a bare OK: the new one is what the list did not have before.
+    const list = ['CLUSTER', 'GETSLOTMIGRATIONS']
+    const start = ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...bounds, 'NODE', target]
+    const [before, , after] = await this.#control.sequence([list, start, list])
+    const known = new Set(parsePushMigrations(before ?? []).map(({id}) => id))
+    const begun = parsePushMigrations(after ?? []).find(({id}) => !known.has(id))
+    if (!begun) throw new NodeError('try-again', formatAddress(this.address), 'the slot migration does not show yet')
+    return begun.id
+  }
+
+  async listSlotMigrations(): Promise<readonly SlotMigration[]> {
+    switch (await this.readAtomicFamily()) {
+      case 'push':
+        return parsePushMigrations(await this.#control.call(['CLUSTER', 'GETSLOTMIGRATIONS']))
+      case 'pull':
+        return parsePullMigrations(await this.#control.call(['CLUSTER', 'MIGRATION', 'STATUS', 'ALL']))
+      default:
+        return []
+    }
+  }
+
+  async readSlotMigration(id: string): Promise<SlotMigration | undefined> {
+    if ((await this.readAtomicFamily()) === 'pull') {
+      const status = await this.#control.call(['CLUSTER', 'MIGRATION', 'STATUS', 'ID', id])
+      return parsePullMigrations(status).find((one) => one.id === id)
+    }
+    return (await this.listSlotMigrations()).find((one) => one.id === id)
+  }
+
+  async cancelSlotMigration(id: string): Promise<void> {
+    if ((await this.readAtomicFamily()) === 'pull') {
+      await this.#control.call(['CLUSTER', 'MIGRATION', 'CANCEL', 'ID', id])
+      return
+    }
+    try {
+      await this.#control.call(['CLUSTER', 'CANCELSLOTMIGRATIONS'])
+    } catch (error) {
+      if (!(error instanceof NodeError && /no migrations ongoing/i.test(error.message))) throw error
+    }
   }
 
   async addSlots(ranges: SlotRanges): Promise<void> {

@@ -57,7 +57,21 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style)
   )
   const ranges = moved.reduce((sum, pair) => sum + pair.ranges.length, 0)
   const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}.`
-  return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total)])
+  return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total), ...renderMovers(plan, nameOf)])
+}
+
+/** Which way they go, where there is a choice. */
+function renderMovers({moves, movers}: MovePlan, nameOf: (id: NodeId) => string): string[] {
+  const atomic = new Set(movers.filter(({mover}) => mover === 'atomic').map(({from, to}) => `${from} ${to}`))
+  const count = moves.filter(({from, to}) => atomic.has(`${from} ${to}`)).length
+  const whole = count === moves.length ? 'All of them' : `${count} of them`
+  const rest = count === moves.length ? '' : ', the others key by key'
+  return [
+    ...(count > 0 ? [`${whole} by atomic slot migration${rest}.`] : []),
+    ...movers.flatMap(({from, to, reason}) =>
+      reason === undefined ? [] : [`${nameOf(from)} to ${nameOf(to)} key by key: ${clean(reason)}.`],
+    ),
+  ]
 }
 
 export function renderCreatePlan(plan: CreatePlan, style: Style): string {

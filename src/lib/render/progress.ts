@@ -64,7 +64,7 @@ export function reduceProgress(state: ProgressState, event: EngineEvent, nowMs: 
         ...state.sample,
         keys: state.sample.keys + event.keys,
         bytes: state.sample.bytes + event.bytes,
-        pauseMs: Math.max(state.sample.pauseMs, event.pauseMs),
+        pauseMs: Math.max(state.sample.pauseMs, event.pauseMs ?? 0),
       }
       return sampleRate(
         {
@@ -72,7 +72,7 @@ export function reduceProgress(state: ProgressState, event: EngineEvent, nowMs: 
           sample,
           keysDone: state.keysDone + event.keys,
           bytesDone: state.bytesDone + event.bytes,
-          pauseWorstMs: Math.max(state.pauseWorstMs, event.pauseMs),
+          pauseWorstMs: Math.max(state.pauseWorstMs, event.pauseMs ?? 0),
         },
         nowMs,
       )
@@ -158,7 +158,7 @@ export function renderProgressSummary(state: ProgressState, nowMs: number): stri
   if (state.keysDone === 0) return undefined
   const seconds = Math.max(0.001, (nowMs - state.startedMs) / 1000)
   const rates = `${formatShort(state.keysDone / seconds)} keys/s, ${formatBytes(state.bytesDone / seconds)}/s on average`
-  return `${rates}; longest pause of a node ${Math.ceil(state.pauseWorstMs)} ms`
+  return state.pauseWorstMs > 0 ? `${rates}; longest pause of a node ${Math.ceil(state.pauseWorstMs)} ms` : rates
 }
 
 function remainingSeconds(state: ProgressState, fraction: number): number | undefined {

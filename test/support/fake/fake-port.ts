@@ -1,7 +1,7 @@
 /** One connection of one tool to one fake server. */
-import type {MigrateRequest, NodePort} from '../../../src/lib/engine/cluster-port.ts'
+import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
-import type {SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
+import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
 import {
   type ClusterInfo,
   formatAddress,
@@ -116,6 +116,38 @@ export class FakePort implements NodePort {
       requireServed(server, key, database, true)
       server.keyspace.delete(key, database)
     })
+  }
+
+  readAtomicFamily(): Promise<AtomicFamily | undefined> {
+    return this.#call({kind: 'readAtomicFamily'}, ({atomicFamily}) => atomicFamily)
+  }
+
+  startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
+    const words = {kind: 'startSlotMigration', peer: target, text: formatRanges(ranges)} as const
+    return this.#call(words, (server) => this.#cluster.migrations.start(this.#familyOf(server), server, ranges, target))
+  }
+
+  listSlotMigrations(): Promise<readonly SlotMigration[]> {
+    return this.#call({kind: 'listSlotMigrations'}, (server) =>
+      server.atomicFamily ? this.#cluster.migrations.list(server) : [],
+    )
+  }
+
+  readSlotMigration(id: string): Promise<SlotMigration | undefined> {
+    return this.#call({kind: 'listSlotMigrations', text: id}, (server) =>
+      this.#cluster.migrations.list(server).find((one) => one.id === id),
+    )
+  }
+
+  cancelSlotMigration(id: string): Promise<void> {
+    return this.#call({kind: 'cancelSlotMigration', text: id}, (server) =>
+      this.#cluster.migrations.cancel(this.#familyOf(server), server, id),
+    )
+  }
+
+  #familyOf(server: FakeServer): AtomicFamily {
+    if (server.atomicFamily) return server.atomicFamily
+    throw server.says("ERR unknown subcommand 'MIGRATESLOTS'")
   }
 
   addSlots(ranges: SlotRanges): Promise<void> {

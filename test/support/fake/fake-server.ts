@@ -2,6 +2,7 @@
  * What does one fake server believe, and which commands does it take? The rules and the wording are those of Redis 7
  * (cluster.c); a rule that the engine's safety depends on is held against real servers by test/contract.
  */
+import type {AtomicFamily} from '../../../src/lib/engine/cluster-port.ts'
 import type {NodeError} from '../../../src/lib/errors.ts'
 import {replyError} from '../../../src/lib/redis/reply-errors.ts'
 import {SLOT_COUNT} from '../../../src/lib/slots/slot.ts'
@@ -49,6 +50,8 @@ export class FakeServer {
   keyspace: Keyspace
   /** How calls fail while it is down. */
   down: 'refused' | 'timeout' | undefined
+  /** How it can move whole slots at once. */
+  atomicFamily: AtomicFamily | undefined
   maxMemory = {used: 1_000_000, limit: 0}
   /** Grows with every change of what it believes. */
   version = 0

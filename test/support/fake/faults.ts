@@ -18,6 +18,8 @@ const CHANGING = [
   'reset',
   'writeConfig',
   'restoreFunctions',
+  'startSlotMigration',
+  'cancelSlotMigration',
 ] as const
 const READING = [
   'readView',
@@ -30,6 +32,8 @@ const READING = [
   'readConfig',
   'listFunctions',
   'dumpFunctions',
+  'readAtomicFamily',
+  'listSlotMigrations',
 ] as const
 
 export type CallKind = (typeof CHANGING)[number] | (typeof READING)[number]
