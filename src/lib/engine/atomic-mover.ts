@@ -16,7 +16,8 @@ export interface AtomicPair {
 
 export type MigrationEnd =
   | {readonly kind: 'done'; readonly writePauseMs: number | undefined}
-  | {readonly kind: 'failed'; readonly reason: string}
+  /** `isLasting`: another try would end the same. */
+  | {readonly kind: 'failed'; readonly reason: string; readonly isLasting?: boolean}
 
 export interface WatchOptions {
   /** After this time a migration is given up and cancelled. */
@@ -77,7 +78,7 @@ async function start(pair: AtomicPair, slots: readonly number[]): Promise<string
     return await starterOf(pair).startSlotMigration(rangesFromSlots(slots), pair.target.id)
   } catch (error) {
     if (error instanceof NodeError && ['rejected', 'permission', 'unknown-command'].includes(error.failure)) {
-      return {kind: 'failed', reason: error.message}
+      return {kind: 'failed', reason: error.message, isLasting: error.failure !== 'rejected'}
     }
     throw error
   }
@@ -98,7 +99,8 @@ async function watch(pair: AtomicPair, id: string, options: WatchOptions): Promi
       const isGivenUp = failingSince !== undefined && performance.now() - failingSince > SERVER_RETRIES_MS
       if (isGivenUp) {
         const late = await cancel(pair, id)
-        return late.kind === 'done' ? late : {kind: 'failed', reason: migration.reason || 'it failed again and again'}
+        const reason = migration.reason || 'it failed again and again'
+        return late.kind === 'done' ? late : {kind: 'failed', reason, isLasting: true}
       }
       return endOf(pair, migration)
     },
@@ -112,7 +114,8 @@ async function watch(pair: AtomicPair, id: string, options: WatchOptions): Promi
   if (end || options.abort?.aborted) return end
   const late = await cancel(pair, id)
   const seconds = Math.round(options.deadlineMs / 1000)
-  return late.kind === 'done' ? late : {kind: 'failed', reason: `it was not done within ${seconds} s (${stage})`}
+  const reason = `it was not done within ${seconds} s (${stage})`
+  return late.kind === 'done' ? late : {kind: 'failed', reason, isLasting: true}
 }
 
 async function endOf(pair: AtomicPair, migration: SlotMigration): Promise<MigrationEnd | undefined> {

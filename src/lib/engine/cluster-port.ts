@@ -60,6 +60,8 @@ export interface NodePort {
   /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
   readView(): Promise<NodeView>
   readClusterInfo(): Promise<ClusterInfo>
+  /** How long a PING takes on a connection that does nothing else, in milliseconds. */
+  measureLatency(): Promise<number>
   /** Clients other than ourselves that have said something within ten seconds; 0 where the node does not tell. A hint. */
   countOtherClients(): Promise<number>
   /** How many databases may hold keys: 1, or more on Valkey 9 with `cluster-databases`. Asked once, then remembered. */

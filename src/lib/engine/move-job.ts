@@ -50,7 +50,7 @@ export async function moveJob(context: JobContext, job: Job): Promise<JobOutcome
         return {kind: 'moved', writePauseMs: end.writePauseMs}
       }
       failures++
-      if (failures >= MAX_FAILURES) return end
+      if (end.isLasting || failures >= MAX_FAILURES) return end
       reason = end.reason
     } catch (error) {
       if (!isTransient(error) || attempt >= MAX_ATTEMPTS || context.abort?.aborted) throw error

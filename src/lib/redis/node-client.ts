@@ -77,6 +77,14 @@ export class NodeClient implements NodePort {
     return parseClusterInfo(text(await this.#control.call(['CLUSTER', 'INFO'])))
   }
 
+  async measureLatency(): Promise<number> {
+    const wire = this.#wire('latency', 0)
+    await wire.open()
+    const startedAt = performance.now()
+    await wire.call(['PING'])
+    return performance.now() - startedAt
+  }
+
   async countOtherClients(): Promise<number> {
     const list = text(await this.#control.call(['CLIENT', 'LIST']).catch(unless('permission', '')))
     const own = [this.#control, ...this.#wires.values()].filter((wire) => wire.hasSpokenWithin(1000 * AWAKE_SECONDS))

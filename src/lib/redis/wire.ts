@@ -70,6 +70,11 @@ export class Wire {
     this.#expectedId = id
   }
 
+  /** Connects, unless it is connected. */
+  async open(): Promise<void> {
+    if (!this.#redis) await this.#open()
+  }
+
   /** Carries out one command. Commands called together travel together and are carried out in order. */
   async call(command: readonly Argument[], deadlineMs = this.#options.commandTimeoutMs): Promise<Reply> {
     const redis = this.#redis ?? (await this.#open())

@@ -42,6 +42,10 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'readClusterInfo'}, clusterInfoOf)
   }
 
+  measureLatency(): Promise<number> {
+    return Promise.resolve(this.#server.latencyMs)
+  }
+
   countOtherClients(): Promise<number> {
     return Promise.resolve(0)
   }

@@ -50,6 +50,8 @@ export class FakeServer {
   keyspace: Keyspace
   /** How calls fail while it is down. */
   down: 'refused' | 'timeout' | undefined
+  /** What a PING takes. */
+  latencyMs = 0
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
   maxMemory = {used: 1_000_000, limit: 0}
