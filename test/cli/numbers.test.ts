@@ -1,5 +1,11 @@
 import {expect, test} from 'vitest'
-import {parseDecimal, parseDurationMs, parseInteger, parsePositiveInteger} from '../../src/lib/cli/numbers.ts'
+import {
+  parseDecimal,
+  parseDurationMs,
+  parseInteger,
+  parsePositiveInteger,
+  parseSizeBytes,
+} from '../../src/lib/cli/numbers.ts'
 import {UsageError} from '../../src/lib/errors.ts'
 
 test.each(['0', '-1', 'abc', '1.5', '', ' ', '1e3', '0x10', '99999999999999999999', 'NaN', 'Infinity'])(
@@ -45,4 +51,19 @@ test.each([
 
 test.each(['', '0', '-5', '5d', 's', '5 5', '1e3', '600h', '0.1ms'])('"%s" is no time', (text) => {
   expect(() => parseDurationMs(text, '--timeout')).toThrow(UsageError)
+})
+
+test.each([
+  ['1024', 1024],
+  ['512kb', 524_288],
+  ['512K', 524_288],
+  ['10mb', 10_485_760],
+  ['1.5 GiB', 1_610_612_736],
+  ['7b', 7],
+])('"%s" is %d bytes', (text, bytes) => {
+  expect(parseSizeBytes(text, '--skip-big')).toBe(bytes)
+})
+
+test.each(['', '0', '-5', '5t', 'mb', '1e3', '10 m b'])('"%s" is no size', (text) => {
+  expect(() => parseSizeBytes(text, '--skip-big')).toThrow(UsageError)
 })

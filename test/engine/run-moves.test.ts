@@ -220,3 +220,21 @@ describe('keys that both ends hold', () => {
     expectWhole(cluster, moves, contents)
   })
 })
+
+it('moves no faster than a bandwidth that is given', async () => {
+  const cluster = new FakeCluster()
+  fill(cluster, '0-3', 10)
+  const contents = cluster.contents()
+  const moves = movesOf(cluster, '0-3', 0, 1)
+  let bytes = 0
+  const outcome = await carryOut(cluster, moves, {
+    maxBytesPerSecond: 10_000,
+    listener: (event) => {
+      if (event.kind === 'keys-moved') bytes += event.bytes
+    },
+  })
+  expect(bytes).toBeGreaterThan(2000)
+  // What left last is charged to nobody.
+  expect(outcome.elapsedMs).toBeGreaterThan((bytes / 10_000) * 1000 * 0.7)
+  expectWhole(cluster, moves, contents)
+})

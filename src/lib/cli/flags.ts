@@ -1,6 +1,6 @@
 /** Which flags do commands share, and how are their values read? */
 import * as Flags from '@oclif/core/flags'
-import {parseDecimal, parseDurationMs, parseInteger, parsePositiveInteger} from './numbers.ts'
+import {parseDecimal, parseDurationMs, parseInteger, parsePositiveInteger, parseSizeBytes} from './numbers.ts'
 
 /** "--slots 12": 1 or more, up to `max` where given. */
 export const positiveInteger = Flags.custom<number, {max?: number}>({
@@ -24,6 +24,12 @@ export const percentage = Flags.custom<number>({
 export const duration = Flags.custom<number>({
   helpValue: 'TIME',
   parse: async (text, _context, {name}) => parseDurationMs(text, `--${name}`),
+})
+
+/** "10mb", "512k", bytes without a unit. */
+export const size = Flags.custom<number>({
+  helpValue: 'SIZE',
+  parse: async (text, _context, {name}) => parseSizeBytes(text, `--${name}`),
 })
 
 /** Repeatable and comma separated, without swallowing the arguments that follow. */

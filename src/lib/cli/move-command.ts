@@ -4,6 +4,7 @@ import * as Flags from '@oclif/core/flags'
 import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
 import {restoreSettings} from '../engine/hold-setting.ts'
+import {DEFAULT_MAX_PAUSE_MS} from '../engine/pace.ts'
 import {runMoves} from '../engine/run-moves.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {pollUntil} from '../engine/waiting.ts'
@@ -26,7 +27,7 @@ import {
 } from '../state/run-journal.ts'
 import type {Topology} from '../topology/model.ts'
 import {ClusterCommand} from './cluster-command.ts'
-import {changeFlags, positiveInteger} from './flags.ts'
+import {changeFlags, duration, positiveInteger, size} from './flags.ts'
 
 export const moveFlags = {
   ...changeFlags,
@@ -37,6 +38,14 @@ export const moveFlags = {
   mover: Flags.option({options: ['auto', 'migrate', 'atomic'] as const})({
     summary: 'Key by key with MIGRATE, or by the servers themselves, slots whole; auto: atomic where both ends can.',
     default: 'auto',
+  }),
+  'max-pause': duration({
+    summary: 'How long one MIGRATE should hold its source: sizes the batches, 1ms for 100 keys or 64 KB.',
+    default: DEFAULT_MAX_PAUSE_MS,
+    defaultHelp: async () => `${DEFAULT_MAX_PAUSE_MS}ms` as never,
+  }),
+  'max-bandwidth': size({
+    summary: 'Move no more than this in a second, over all nodes; key by key.',
   }),
   concurrency: positiveInteger({
     summary: 'MIGRATEs that a node takes part in at once.',
@@ -50,6 +59,8 @@ interface MoveFlags {
   readonly 'on-conflict': ConflictPolicy
   readonly concurrency: number
   readonly mover: MoverChoice
+  readonly 'max-pause': number
+  readonly 'max-bandwidth': number | undefined
 }
 
 export interface MoveReport {
@@ -143,7 +154,11 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     },
   ): Promise<MoveReport> {
     const flags = this.flags as unknown as MoveFlags
-    const plan = {...planned, movers: await chooseMovers(session, planned.moves, flags.mover)}
+    const {'max-bandwidth': maxBytesPerSecond} = flags
+    const plan = {
+      ...planned,
+      movers: await chooseMovers(session, planned.moves, flags.mover, {isThrottled: maxBytesPerSecond !== undefined}),
+    }
     const report = {plan, slotsMoved: 0, slotsMovedAtomically: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
       if (!flags['dry-run']) await this.#tidyUp(session, records)
@@ -161,6 +176,8 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
         listener: this.listener(),
         conflicts: flags['on-conflict'],
         concurrency: flags.concurrency,
+        maxPauseMs: flags['max-pause'],
+        maxBytesPerSecond,
         isAtomicOnly: flags.mover === 'atomic',
         onHeld: (held) => own && noteHeld(own, held),
       })

@@ -1,4 +1,4 @@
-/** How are numbers and times on the command line read? `name` is what errors call the value: "--slots", "COUNT". */
+/** How are numbers, times and sizes on the command line read? `name` is what errors call the value: "--slots", "COUNT". */
 import {UsageError} from '../errors.ts'
 
 /** setTimeout takes no more; about 24 days. */
@@ -41,4 +41,19 @@ export function parseDurationMs(text: string, name: string): number {
   const ms = match ? Math.round(Number(match[1]) * UNIT_MS[(match[2] ?? 's').toLowerCase()]!) : Number.NaN
   if (ms >= 1 && ms <= LONGEST_MS) return ms
   throw new UsageError(`${name} must be a time such as 30, 30s, 5m or 500ms, not "${text}"`)
+}
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {b: 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30}
+
+/**
+ * "10mb", "512k", "1.5gb", or bytes without a unit, to whole bytes; 1 kb is 1024 bytes, as in the servers' settings.
+ * @throws UsageError for anything else, for nothing at all, and for zero.
+ */
+export function parseSizeBytes(text: string, name: string): number {
+  const match = /^(\d+\.?\d*|\.\d+)\s*([kmg])?(i?b)?$/i.exec(text.trim())
+  const bytes = match
+    ? Math.round(Number(match[1]) * (UNIT_BYTES[(match[2] ?? 'b').toLowerCase()] as number))
+    : Number.NaN
+  if (bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return bytes
+  throw new UsageError(`${name} must be a size such as 512kb, 10mb or 1gb, not "${text}"`)
 }

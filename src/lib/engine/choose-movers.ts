@@ -15,6 +15,7 @@ export async function chooseMovers(
   session: ClusterSession,
   moves: readonly SlotMove[],
   choice: MoverChoice,
+  wishes: {readonly isThrottled?: boolean} = {},
 ): Promise<PairMover[]> {
   const pairs = movesByPair(moves).flatMap(([first]) => (first ? [{from: first.from, to: first.to}] : []))
   if (choice === 'migrate') return pairs.map((pair) => ({...pair, mover: 'migrate'}))
@@ -23,7 +24,9 @@ export async function chooseMovers(
     await mapBounded(ids, 128, async (id) => [id, await session.node(id).readAtomicFamily()] as const),
   )
   return pairs.map(({from, to}) => {
-    const why = whyNot(session, families, from, to)
+    const why =
+      whyNot(session, families, from, to) ??
+      (wishes.isThrottled ? 'a bandwidth cannot be given to atomic slot migration' : undefined)
     if (why === undefined) return {from, to, mover: 'atomic'}
     if (choice === 'atomic') {
       throw new RefusedError('target-unfit', `slots cannot move atomically: ${why}`, {

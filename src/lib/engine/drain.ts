@@ -7,7 +7,6 @@ import {formatAddress, type NodeAddress} from '../topology/model.ts'
 import {areAlike, type Batch, type BatchLimits, planBatches, sampleIndexes} from './batches.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
-import type {PairGate} from './gate.ts'
 
 /** What to do with a key that source and target hold with different values, where neither is known to be the owner's. */
 export type ConflictPolicy = 'fail' | 'source' | 'target'
@@ -22,9 +21,11 @@ export interface Pair {
 }
 
 export interface DrainOptions {
-  readonly limits: BatchLimits
+  /** Asked anew for each listing. */
+  readonly limits: () => BatchLimits
   readonly conflicts: ConflictPolicy
-  readonly gate: PairGate
+  /** Runs the work when both ends have room for it. */
+  readonly pass: <T>(work: () => Promise<T>) => Promise<T>
   readonly listener: EngineListener
   /** No further batch is begun once it aborts. */
   readonly abort?: AbortSignal | undefined
@@ -72,13 +73,11 @@ export async function drainListed(
   options: DrainOptions,
 ): Promise<void> {
   for (const {database, keys, bytesOf} of listings) {
-    for (const batch of planBatches(keys, bytesOf, options.limits)) {
+    for (const batch of planBatches(keys, bytesOf, options.limits())) {
       options.abort?.throwIfAborted()
       const {id: from} = pair.source
       const {id: to} = pair.target
-      const pauseMs = await options.gate.pass(from, to, () =>
-        moveBatch(pair, slot, batch, database, isSourceAuthority, options),
-      )
+      const pauseMs = await options.pass(() => moveBatch(pair, slot, batch, database, isSourceAuthority, options))
       options.listener({kind: 'keys-moved', keys: batch.keys.length, bytes: batch.bytes, pauseMs, from, to})
     }
   }

@@ -1,12 +1,14 @@
 /**
  * How fast may keys leave their sources? Batches are sized by what they hold, toward a pause that clients may feel; the
- * times observed are only a guard, and a bandwidth may be set on top.
+ * times observed are only a guard, a bandwidth may be set on top, and a node whose clients suffer is given air.
  */
 import type {NodeId} from '../topology/model.ts'
+import {AirGauge} from './air.ts'
 import type {BatchLimits} from './batches.ts'
+import type {NodePort} from './cluster-port.ts'
 import {pause} from './waiting.ts'
 
-/** The pause that 100 keys or 64 KB cost on servers with a core of their own, with room for slower ones. */
+/** 100 keys or 64 KB hold the source for 0.3 to 0.6 ms on servers with a core of their own; more gains little. */
 export const DEFAULT_MAX_PAUSE_MS = 1
 const KEYS_PER_MS = 100
 const BYTES_PER_MS = 64 * 1024
@@ -64,20 +66,78 @@ export class BatchSizer {
   }
 }
 
-/** Lets so many bytes pass in a second, over all that use it. */
+/** Lets so many bytes pass in a second, over all that use it: who has sent too much waits before the next. */
 export class Throttle {
   readonly #bytesPerMs: number
   #freeAtMs = 0
 
+  /** `bytesPerSecond`: above 0. */
   constructor(bytesPerSecond: number) {
     this.#bytesPerMs = bytesPerSecond / 1000
   }
 
-  /** Resolves when `bytes` more may leave, or the signal aborts. */
-  async pass(bytes: number, abort?: AbortSignal): Promise<void> {
-    const nowMs = performance.now()
-    const startMs = Math.max(nowMs, this.#freeAtMs)
-    this.#freeAtMs = startMs + bytes / this.#bytesPerMs
-    if (startMs > nowMs) await pause(startMs - nowMs, abort)
+  charge(bytes: number): void {
+    this.#freeAtMs = Math.max(performance.now(), this.#freeAtMs) + bytes / this.#bytesPerMs
+  }
+
+  /** Resolves when what was charged has had its time, or the signal aborts. */
+  async wait(abort?: AbortSignal): Promise<void> {
+    const waitMs = this.#freeAtMs - performance.now()
+    if (waitMs > 0) await pause(waitMs, abort)
+  }
+}
+
+export interface PaceOptions {
+  /** How long one MIGRATE should hold its source, in milliseconds. */
+  readonly maxPauseMs: number
+  /** Over all nodes together; undefined: as fast as they can. */
+  readonly maxBytesPerSecond: number | undefined
+  readonly abort: AbortSignal | undefined
+}
+
+/** A node in distress is left alone for at most this long between two batches. */
+const MOST_AIR_MS = 100
+
+/** All of it for one run: sizes batches, and says when the next may leave. */
+export class Pace {
+  readonly #sizer: BatchSizer
+  readonly #throttle: Throttle | undefined
+  readonly #air: AirGauge
+  readonly #abort: AbortSignal | undefined
+  readonly #lastMs = new Map<NodeId, number>()
+
+  constructor({maxPauseMs, maxBytesPerSecond, abort}: PaceOptions) {
+    this.#sizer = new BatchSizer(maxPauseMs)
+    this.#throttle = maxBytesPerSecond === undefined ? undefined : new Throttle(maxBytesPerSecond)
+    this.#air = new AirGauge(maxPauseMs)
+    this.#abort = abort
+  }
+
+  /** From now on until `close` these nodes are asked how they are. */
+  watch(nodes: readonly NodePort[]): void {
+    this.#air.watch(nodes)
+  }
+
+  close(): void {
+    this.#air.close()
+  }
+
+  limitsAt(source: NodeId): BatchLimits {
+    return this.#sizer.limitsAt(source)
+  }
+
+  /** Before a batch leaves `source` for `target`. */
+  async ready(source: NodeId, target: NodeId): Promise<void> {
+    await this.#throttle?.wait(this.#abort)
+    if (!this.#air.isSuffering(source) && !this.#air.isSuffering(target)) return
+    // As long as the last batch took: the node has half of its time for others.
+    await pause(Math.min(MOST_AIR_MS, this.#lastMs.get(source) ?? 0), this.#abort)
+  }
+
+  /** After a batch. */
+  note(source: NodeId, batch: {readonly keys: number; readonly bytes: number}, elapsedMs: number): void {
+    this.#throttle?.charge(batch.bytes)
+    this.#sizer.observe(source, batch, elapsedMs)
+    this.#lastMs.set(source, elapsedMs)
   }
 }

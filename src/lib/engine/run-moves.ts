@@ -7,9 +7,9 @@ import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import {countSlots, formatSlots} from '../slots/slot-ranges.ts'
 import type {NodeId, Topology} from '../topology/model.ts'
 import {primaries, slotsOf} from '../topology/queries.ts'
-import {type BatchLimits, DEFAULT_BATCH_LIMITS} from './batches.ts'
+import type {BatchLimits} from './batches.ts'
 import type {NodePort} from './cluster-port.ts'
-import type {ConflictPolicy, Pair} from './drain.ts'
+import type {ConflictPolicy, DrainOptions, Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
 import {PairGate} from './gate.ts'
 import {formGroups, type Group, movesByPair} from './groups.ts'
@@ -24,6 +24,7 @@ import {
   moveGroup,
 } from './migrate-mover.ts'
 import {moveJob} from './move-job.ts'
+import {DEFAULT_MAX_PAUSE_MS, Pace} from './pace.ts'
 import {requireMovable, waitForForeignMigrations} from './preflight.ts'
 import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
 import {type ClusterSession, internalAddress} from './session.ts'
@@ -39,7 +40,12 @@ export interface RunOptions {
   /** Stop at once: slots in flight stay open. */
   readonly abort?: AbortSignal | undefined
   readonly listener?: EngineListener | undefined
+  /** Instead of what `maxPauseMs` gives. */
   readonly limits?: BatchLimits | undefined
+  /** How long one MIGRATE should hold its source. */
+  readonly maxPauseMs?: number | undefined
+  /** Over all nodes together. */
+  readonly maxBytesPerSecond?: number | undefined
   readonly conflicts?: ConflictPolicy | undefined
   /** Passes of MIGRATE that a node takes part in at once; default 1. */
   readonly concurrency?: number | undefined
@@ -87,6 +93,7 @@ class MoveRun {
   readonly #migrateGate: PairGate
   readonly #groupGate = new PairGate(GROUPS_PER_NODE)
   readonly #jobGate = new PairGate(1)
+  readonly #pace: Pace
   readonly #done = new Set<number>()
   readonly #opened = new Set<number>()
   #words: ReadonlyMap<NodeId, OwnWord> = new Map()
@@ -102,6 +109,11 @@ class MoveRun {
     this.#plan = plan
     this.#options = options
     this.#migrateGate = new PairGate(options.concurrency ?? 1)
+    this.#pace = new Pace({
+      maxPauseMs: options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS,
+      maxBytesPerSecond: options.maxBytesPerSecond,
+      abort: options.abort,
+    })
     this.#listener = (event) => {
       if (event.kind === 'keys-moved') {
         this.#keysMoved += event.keys
@@ -130,7 +142,12 @@ class MoveRun {
       }
       await this.#verify()
     }
-    await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
+    this.#pace.watch(this.#endsOfMigrates())
+    try {
+      await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
+    } finally {
+      this.#pace.close()
+    }
     return this.#outcome(this.#left().length > 0 ? 'stopped' : 'done')
   }
 
@@ -211,6 +228,11 @@ class MoveRun {
 
   #isAtomic({from, to}: {from: NodeId; to: NodeId}): boolean {
     return this.#plan.movers.some((pair) => pair.from === from && pair.to === to && pair.mover === 'atomic')
+  }
+
+  #endsOfMigrates(): NodePort[] {
+    const moves = this.#plan.moves.filter((move) => !this.#isAtomic(move))
+    return [...new Set(moves.flatMap(({from, to}) => [from, to]))].map((id) => this.#session.node(id))
   }
 
   /** The slots of one pair: those that are open already key by key, as they were begun. */
@@ -314,13 +336,7 @@ class MoveRun {
         context = {
           pair,
           bystanders: this.#bystanders(from, to),
-          drain: {
-            limits: this.#options.limits ?? DEFAULT_BATCH_LIMITS,
-            conflicts: this.#options.conflicts ?? 'fail',
-            gate: this.#migrateGate,
-            listener: this.#listener,
-            abort: this.#options.abort,
-          },
+          drain: this.#drainOptions(from, to),
           knownSourceEpoch: knownEpoch(this.#session.topology, to, from),
         }
         await orAbort(moveGroup(context, slots, progress), this.#options.abort)
@@ -347,6 +363,23 @@ class MoveRun {
     const next = {from: this.#shards.leaderOf(topology, from), to: this.#shards.leaderOf(topology, to)}
     if (next.from !== from || next.to !== to) progress.sourceIsAuthority.clear()
     return next
+  }
+
+  #drainOptions(from: NodeId, to: NodeId): DrainOptions {
+    return {
+      limits: () => this.#options.limits ?? this.#pace.limitsAt(from),
+      conflicts: this.#options.conflicts ?? 'fail',
+      pass: (work) =>
+        this.#migrateGate.pass(from, to, async () => {
+          await this.#pace.ready(from, to)
+          return work()
+        }),
+      listener: (event) => {
+        if (event.kind === 'keys-moved') this.#pace.note(from, event, event.pauseMs ?? 0)
+        this.#listener(event)
+      },
+      abort: this.#options.abort,
+    }
   }
 
   #wordsAtStart(from: NodeId, to: NodeId): [OwnWord, OwnWord] {
