@@ -7,9 +7,10 @@ import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
-import type {Argument} from './encoded-command.ts'
+import type {Argument} from './encode-command.ts'
+import type {Reply} from './replies.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
-import {type Reply, Wire, type WireOptions} from './wire.ts'
+import {Wire, type WireOptions} from './wire.ts'
 
 /**
  * Valkey 8 and later hold a connection until the node's replicas have taken a SETSLOT, so several of them only travel

@@ -1,7 +1,7 @@
 /** What do the servers tell of their own slot migrations? Their replies as values. Pure. */
 import type {SlotMigration} from '../engine/cluster-port.ts'
 import {parseRanges} from '../slots/slot-ranges.ts'
-import type {Reply} from './wire.ts'
+import type {Reply} from './replies.ts'
 
 /** CLUSTER GETSLOTMIGRATIONS of Valkey 9: a flat list of names and values for each. */
 export function parsePushMigrations(reply: Reply): SlotMigration[] {

@@ -6,7 +6,9 @@
 import {Redis, type RedisOptions} from 'ioredis'
 import {NodeError, type NodeFailure} from '../errors.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
-import {type Argument, EncodedCommand} from './encoded-command.ts'
+import {Conversation} from './conversation.ts'
+import type {Argument} from './encode-command.ts'
+import type {Reply} from './replies.ts'
 import {replyError, withoutControls} from './reply-errors.ts'
 
 export interface TlsOptions {
@@ -19,9 +21,6 @@ export interface TlsOptions {
   readonly isInsecure: boolean
 }
 
-/** A large command goes at once: it is worth a write of its own, and a source is idle until its next MIGRATE is there. */
-const HOLD_BELOW_BYTES = 1024
-
 export interface WireOptions {
   readonly username?: string | undefined
   readonly password?: string | undefined
@@ -30,15 +29,18 @@ export interface WireOptions {
   readonly commandTimeoutMs: number
 }
 
-/** What a command may answer, nested as the protocol nests it; bulk strings are Buffers. */
-export type Reply = Buffer | string | number | null | readonly Reply[]
+/** An open connection: ioredis keeps it, we speak over it. */
+interface Line {
+  readonly redis: Redis
+  readonly conversation: Conversation
+}
 
 export class Wire {
   readonly #address: NodeAddress
   readonly #options: WireOptions
   readonly #database: number
-  #opening: Promise<Redis> | undefined
-  #redis: Redis | undefined
+  #opening: Promise<Line> | undefined
+  #line: Line | undefined
   /** The same, or the one that is being opened. */
   #newest: Redis | undefined
   #lastError: (Error & {code?: string}) | undefined
@@ -62,7 +64,7 @@ export class Wire {
 
   /** Is it open, and has it sent a command in this time? */
   hasSpokenWithin(timeMs: number): boolean {
-    return this.#redis !== undefined && performance.now() - this.#spokeAtMs < timeMs
+    return this.#line !== undefined && performance.now() - this.#spokeAtMs < timeMs
   }
 
   /** From now on a new connection must lead to this node: another may have taken its address meanwhile. */
@@ -72,13 +74,13 @@ export class Wire {
 
   /** Connects, unless it is connected. */
   async open(): Promise<void> {
-    if (!this.#redis) await this.#open()
+    if (!this.#line) await this.#open()
   }
 
   /** Carries out one command. Commands called together travel together and are carried out in order. */
   async call(command: readonly Argument[], deadlineMs = this.#options.commandTimeoutMs): Promise<Reply> {
-    const redis = this.#redis ?? (await this.#open())
-    return this.#within(deadlineMs, redis, this.#send(redis, command))
+    const line = this.#line ?? (await this.#open())
+    return this.#within(deadlineMs, line.redis, this.#send(line, command))
   }
 
   /** Several commands with nothing in between; the first that fails is the failure of all. */
@@ -86,25 +88,13 @@ export class Wire {
     commands: readonly (readonly Argument[])[],
     deadlineMs = this.#options.commandTimeoutMs,
   ): Promise<Reply[]> {
-    const redis = this.#redis ?? (await this.#open())
-    return this.#within(deadlineMs, redis, Promise.all(commands.map((command) => this.#send(redis, command))))
+    const line = this.#line ?? (await this.#open())
+    return this.#within(deadlineMs, line.redis, Promise.all(commands.map((command) => this.#send(line, command))))
   }
 
-  #send(redis: Redis, command: readonly Argument[]): Promise<Reply> {
-    const encoded = new EncodedCommand(command)
-    if (encoded.byteLength < HOLD_BELOW_BYTES) this.#holdWrites(redis)
+  #send({conversation}: Line, command: readonly Argument[]): Promise<Reply> {
     this.#spokeAtMs = performance.now()
-    return redis.sendCommand(encoded) as Promise<Reply>
-  }
-
-  /**
-   * All small commands of one turn of the event loop leave in one write: written one by one, thousands of them cost more
-   * in system calls than in everything else, on both sides.
-   */
-  #holdWrites({stream}: Redis): void {
-    if (!stream || stream.writableCorked > 0) return
-    stream.cork()
-    process.nextTick(() => stream.uncork())
+    return conversation.ask(command)
   }
 
   /** Ends the connection; what is pending fails with 'closed', and so does every later call. */
@@ -113,7 +103,7 @@ export class Wire {
     this.#drop(this.#newest)
   }
 
-  #open(): Promise<Redis> {
+  #open(): Promise<Line> {
     if (this.#isClosed) return Promise.reject(this.#failure('closed', 'the connection was ended'))
     this.#opening ??= this.#connect().finally(() => {
       this.#opening = undefined
@@ -121,7 +111,7 @@ export class Wire {
     return this.#opening
   }
 
-  async #connect(): Promise<Redis> {
+  async #connect(): Promise<Line> {
     const redis = new Redis(this.#redisOptions())
     this.#newest = redis
     this.#lastError = undefined
@@ -129,7 +119,7 @@ export class Wire {
       this.#lastError = error
     })
     redis.on('close', () => {
-      if (this.#redis === redis) this.#redis = undefined
+      if (this.#line?.redis === redis) this.#line = undefined
     })
     await this.#within(this.#options.connectTimeoutMs + 500, redis, redis.connect())
     try {
@@ -146,8 +136,8 @@ export class Wire {
       this.#drop(redis)
       throw this.#failure('closed', 'the connection was ended')
     }
-    this.#redis = redis
-    return redis
+    this.#line = {redis, conversation: new Conversation(redis.stream)}
+    return this.#line
   }
 
   /** A password that the server does not ask for is no failure: nodes may differ. */
@@ -222,7 +212,7 @@ export class Wire {
   }
 
   #drop(redis: Redis | undefined): void {
-    if (this.#redis === redis) this.#redis = undefined
+    if (this.#line?.redis === redis) this.#line = undefined
     redis?.disconnect()
     // By itself it waits for the other end, which may be frozen, and takes late answers for as long.
     redis?.stream?.destroy()
