@@ -43,7 +43,7 @@ export async function migrateSlots(
   slots: readonly number[],
   options: WatchOptions,
 ): Promise<MigrationEnd> {
-  const id = (await findUnderWay(pair, slots)) ?? (await start(pair, slots))
+  const id = await begin(pair, slots)
   if (typeof id !== 'string') return id
   let end: MigrationEnd | undefined
   try {
@@ -73,9 +73,11 @@ export function isUnderWay({status}: Pick<SlotMigration, 'status'>): boolean {
   return status === 'running' || status === 'retrying'
 }
 
-async function start(pair: AtomicPair, slots: readonly number[]): Promise<string | MigrationEnd> {
+/** Begun now, or under way with just these slots already. */
+async function begin(pair: AtomicPair, slots: readonly number[]): Promise<string | MigrationEnd> {
   try {
-    return await starterOf(pair).startSlotMigration(rangesFromSlots(slots), pair.target.id)
+    const underWay = await findUnderWay(pair, slots)
+    return underWay ?? (await starterOf(pair).startSlotMigration(rangesFromSlots(slots), pair.target.id))
   } catch (error) {
     if (error instanceof NodeError && ['rejected', 'permission', 'unknown-command'].includes(error.failure)) {
       return {kind: 'failed', reason: error.message, isLasting: error.failure !== 'rejected'}

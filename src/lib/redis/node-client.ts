@@ -234,8 +234,10 @@ export class NodeClient implements NodePort {
     // The answer is a bare OK: the new one is what the list did not have before.
     const list = ['CLUSTER', 'GETSLOTMIGRATIONS']
     const start = ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...bounds, 'NODE', target]
-    const [before, , after] = await this.#control.sequence([list, start, list])
-    const known = new Set(parsePushMigrations(before ?? []).map(({id}) => id))
+    // Asked apart: who may not look must not begin.
+    const before = await this.#control.call(list)
+    const [, after] = await this.#control.sequence([start, list])
+    const known = new Set(parsePushMigrations(before).map(({id}) => id))
     const begun = parsePushMigrations(after ?? []).find(({id}) => !known.has(id))
     if (!begun) throw new NodeError('try-again', formatAddress(this.address), 'the slot migration does not show yet')
     return begun.id
