@@ -11,6 +11,7 @@ import {planJoin} from '../../src/lib/plan/join.ts'
 import type {CreatePlan} from '../../src/lib/plan/plan.ts'
 import {planRemoval} from '../../src/lib/plan/removal.ts'
 import {formatSlots} from '../../src/lib/slots/slot-ranges.ts'
+import {formatAddress} from '../../src/lib/topology/model.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'
 import {fill} from '../support/moving.ts'
 
@@ -53,6 +54,41 @@ describe('creating a cluster', () => {
     }
     expect(new Set(plan.primaries.map(({id}) => cluster.serverById(id).me.configEpoch)).size).toBe(3)
     expect(cluster.servers.every(({isUp}) => isUp)).toBe(true)
+  })
+
+  it('lets one of each two nodes speak first, and speaks to everybody', async () => {
+    const cluster = new FakeCluster({primaries: 0, strangers: 7})
+    const {plan, ports} = await planned(cluster, 0)
+    await createCluster(plan, ports, {deadlineMs})
+    const {changes} = cluster.script
+    const before = changes.slice(
+      0,
+      changes.findIndex(({kind}) => kind === 'setImporting'),
+    )
+    const meetings = before.filter(({kind}) => kind === 'meet').slice(0, (7 * 6) / 2)
+    const addressOf = (id: string): string => formatAddress(cluster.serverById(id).address)
+    const pairs = meetings.map(({at, text}) => [addressOf(at), text].sort().join(' '))
+    expect(new Set(pairs).size).toBe((7 * 6) / 2)
+    expect(new Set(meetings.map(({text}) => text)).size).toBe(7)
+  })
+
+  it.each([1, 2, 3])('of %i nodes leaves no slot open or unassigned', async (strangers) => {
+    const cluster = new FakeCluster({primaries: 0, strangers})
+    const ports = await portsOf(cluster, [...cluster.servers.keys()])
+    const primaries = ports.map(({id, address}, index) => ({
+      id,
+      address: formatAddress(address),
+      slots: index === 0 ? `0-${16_384 - strangers}` : String(16_384 - strangers + index),
+      configEpoch: index + 1,
+      replicas: [],
+    }))
+    await createCluster({version: 1, kind: 'create', primaries, warnings: []}, ports, {deadlineMs})
+    for (const server of cluster.servers) {
+      expect(server.importing.size + server.migrating.size).toBe(0)
+      expect([...server.owners].filter((owner) => owner === undefined)).toEqual([])
+    }
+    const epochs = cluster.servers.map(({me}) => me.configEpoch)
+    expect(new Set(epochs).size).toBe(strangers)
   })
 
   it('puts the setting back that it changes for the first synchronisation', async () => {

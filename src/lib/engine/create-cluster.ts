@@ -1,17 +1,18 @@
 /** How is a new cluster built from empty nodes? Slots and epochs first, then introductions, then roles, then a look. */
 import {ClusterError, NodeError} from '../errors.ts'
 import type {CreatePlan} from '../plan/plan.ts'
-import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
+import {countSlots, parseRanges, type SlotRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
-  isReplicaEverywhere,
   type MeetPoint,
   readMeetPoints,
   replicate,
   requireMeetable,
+  showsRoles,
+  takeLastSlots,
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
@@ -37,15 +38,30 @@ export async function createCluster(
     stages.begin('Assigning slots')
     await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
       await giveEpoch(portOf(id), configEpoch)
-      await portOf(id).addSlots(parseRanges(slots))
+      const {first} = splitLast(slots, ports.length)
+      if (first.length > 0) await portOf(id).addSlots(first)
       await Promise.all(replicas.map((replica) => giveEpoch(portOf(replica.id), replica.configEpoch)))
     })
     stages.begin('Introducing the nodes to one another')
+    await introduce(points, points, {
+      deadlineMs: stages.leftMs,
+      signal: stages.signal,
+      isDone: () => true,
+    })
+    stages.signal?.throwIfAborted()
+    await takeLastSlots(
+      plan.primaries.flatMap(({id, slots}) => {
+        const {last} = splitLast(slots, ports.length)
+        return last === undefined ? [] : [{port: portOf(id), slot: last}]
+      }),
+      (owner) => (ports.find((port) => port !== owner) ?? owner).id,
+    )
     const slotsOf = new Map(plan.primaries.map(({id, slots}) => [id, countSlots(parseRanges(slots))]))
     await introduce(points, points, {
       deadlineMs: stages.leftMs,
       signal: stages.signal,
-      isDone: (views) => views.every((view) => showsSlots(view, slotsOf)),
+      haveMet: true,
+      isDone: (view) => showsSlots(view, slotsOf),
     })
     stages.signal?.throwIfAborted()
   })
@@ -65,6 +81,7 @@ async function assignRolesAndWait(plan: CreatePlan, points: readonly MeetPoint[]
     own.map((replica) => ({id: replica.id, primaryId: id})),
   )
   const primaryPorts = plan.primaries.filter((primary) => primary.replicas.length > 0).map(({id}) => portOf(id))
+  const allPorts = points.map(({port}) => port)
   await holdSetting(primaryPorts, SYNC_AT_ONCE, stages.listener, async () => {
     if (replicas.length > 0) {
       stages.begin('Assigning replicas')
@@ -73,22 +90,26 @@ async function assignRolesAndWait(plan: CreatePlan, points: readonly MeetPoint[]
       await introduce(replicaPoints, points, {
         deadlineMs: stages.leftMs,
         signal: stages.signal,
-        isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
+        haveMet: true,
+        isDone: (view) => showsRoles(view, replicas),
       })
     }
     stages.begin('Waiting until every node says that the cluster is up')
-    await waitUntilUp(
-      points.map(({port}) => port),
-      stages.leftMs,
-      stages.signal,
-      stages.listener,
-    )
+    await waitUntilUp(allPorts, stages.leftMs, stages.signal, stages.listener)
     await waitUntilLinked(
       replicas.map(({id}) => portOf(id)),
       stages.leftMs,
       stages.signal,
     )
   })
+}
+
+/** All but one slot is assigned before the nodes meet, see `takeLastSlots`; all at once where there is nobody to tell. */
+function splitLast(text: string, nodeCount: number): {first: SlotRanges; last: number | undefined} {
+  const ranges = parseRanges(text)
+  const {start, end} = ranges.at(-1) ?? {start: 0, end: -1}
+  if (nodeCount < 2 || end < 0) return {first: ranges, last: undefined}
+  return {first: [...ranges.slice(0, -1), ...(end > start ? [{start, end: end - 1}] : [])], last: end}
 }
 
 function portFinder(ports: readonly NodePort[]): (id: NodeId) => NodePort {
@@ -135,7 +156,6 @@ async function undoingOnFailure(ports: readonly NodePort[], work: () => Promise<
 }
 
 function showsSlots(view: NodeView, slotsOf: ReadonlyMap<NodeId, number>): boolean {
-  return [...slotsOf].every(([id, count]) =>
-    view.entries.some((entry) => entry.id === id && countSlots(entry.ranges) === count),
-  )
+  const entriesById = new Map(view.entries.map((entry) => [entry.id, entry]))
+  return [...slotsOf].every(([id, count]) => countSlots(entriesById.get(id)?.ranges ?? []) === count)
 }

@@ -8,11 +8,11 @@ import type {NodePort} from './cluster-port.ts'
 import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
   introduce,
-  isReplicaEverywhere,
   type MeetPoint,
   readMeetPoints,
   replicate,
   requireMeetable,
+  showsRoles,
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
@@ -76,7 +76,7 @@ async function introduceAndWait(
   await introduce(newPoints, all, {
     deadlineMs: stages.leftMs,
     signal: stages.signal,
-    isDone: (views) => views.every(knowsSlots),
+    isDone: knowsSlots,
   })
   for (const port of ports) session.adopt(port)
 
@@ -93,7 +93,8 @@ async function introduceAndWait(
       await introduce(replicaPoints, all, {
         deadlineMs: stages.leftMs,
         signal: stages.signal,
-        isDone: (views) => replicas.every(({id, primaryId}) => isReplicaEverywhere(views, id, primaryId)),
+        haveMet: true,
+        isDone: (view) => showsRoles(view, replicas),
       })
       stages.begin('Waiting for the first synchronisation')
       await waitUntilLinked(

@@ -60,12 +60,15 @@ export function requireMeetable(points: readonly MeetPoint[]): void {
 export interface JoinOptions {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
-  /** True when the views say what they should; asked of all of them together. */
-  readonly isDone: (views: readonly NodeView[]) => boolean
+  /** True when this view says what every one should, besides that it contains all nodes. */
+  readonly isDone: (view: NodeView) => boolean
+  /** They know one another already, and may have told each other what is new: look before the first MEET. */
+  readonly haveMet?: boolean
 }
 
-/** How often MEETs are repeated while something is still missing: often enough to be quick, seldom enough to be heard. */
+/** How long something may be missing before it is met again: each node shakes every other's hand in that time. */
 const MEET_AGAIN_MS = 150
+const HANDSHAKE_MS = 10
 
 /**
  * Introduces every node of `newcomers` to every node of `all`, both ways, until all views contain all nodes and
@@ -78,27 +81,32 @@ export async function introduce(
   options: JoinOptions,
 ): Promise<void> {
   const isNew = new Set(newcomers.map(({port}) => port.id))
-  const meetings = all.flatMap((speaker) =>
-    all
-      .filter((other) => other !== speaker && (isNew.has(speaker.port.id) || isNew.has(other.port.id)))
-      .map((other) => ({speaker, other})),
+  const meetings = all.flatMap((speaker, from) =>
+    all.flatMap((other, to) =>
+      // Among acquaintances only the speaker tells something: nobody reads the answer.
+      other !== speaker && (isNew.has(speaker.port.id) || (isNew.has(other.port.id) && !options.haveMet))
+        ? [{speaker, other, isFirst: speaksFirst(from, to, all.length)}]
+        : [],
+    ),
   )
   const meetAll = (pairs: typeof meetings): Promise<unknown> =>
     Promise.all(pairs.map(({speaker, other}) => unlessLoading(speaker.port.meet(other.address, other.busPort))))
 
-  let views: NodeView[] = []
+  const isKnownToAll = lookout(all, (view) => knowsAll(view, all))
+  const isDone = lookout(all, (view) => knowsAll(view, all) && options.isDone(view))
+  const againMs = MEET_AGAIN_MS + HANDSHAKE_MS * all.length
   let metAt = performance.now()
   let rounds = 1
-  await meetAll(meetings)
+  let areKnown = false
+  if (options.haveMet && (await isDone())) return
+  await meetAll(options.haveMet ? meetings : meetings.filter(({isFirst}) => isFirst))
   const joined = await pollUntil(
     async () => {
-      const answers = await mapBounded(all, 128, ({port}) => unlessLoading(port.readView()))
-      views = answers.filter((view) => view !== undefined)
-      const strangers = strangersOf(views, all)
-      if (strangers.length === 0 && views.length === all.length && options.isDone(views)) return true
-      // The first repetition is due as soon as all are known: the packets of a handshake do not carry slots.
-      const isDue = performance.now() - metAt > MEET_AGAIN_MS * rounds
-      if ((strangers.length === 0 && rounds === 1) || isDue) {
+      // The packets of a handshake do not carry slots: what is missing then, a MEET among acquaintances brings.
+      const wereKnown = areKnown
+      areKnown ||= await isKnownToAll()
+      if (areKnown && (await isDone())) return true
+      if ((wereKnown !== areKnown && !options.haveMet) || performance.now() - metAt > againMs * rounds) {
         rounds++
         metAt = performance.now()
         await meetAll(meetings)
@@ -109,7 +117,7 @@ export async function introduce(
   )
   if (joined) return
   options.signal?.throwIfAborted()
-  const strangers = strangersOf(views, all)
+  const strangers = strangersOf(await readViews(all), all)
   const lines = strangers
     .slice(0, 5)
     .map(
@@ -125,16 +133,58 @@ export async function introduce(
   })
 }
 
+/**
+ * Of two nodes that are to meet, one speaks first: two that do at once leave each other handshakes that last until they
+ * expire. Everybody speaks to the half of the nodes behind it in a circle, so that everybody is spoken to as well.
+ */
+function speaksFirst(from: number, to: number, count: number): boolean {
+  if (count === 2) return true
+  const distance = (to - from + count) % count
+  return distance * 2 < count || (distance * 2 === count && from < to)
+}
+
 function strangersOf(
   views: readonly NodeView[],
   all: readonly MeetPoint[],
 ): {viewer: MeetPoint; stranger: MeetPoint}[] {
   const pointsById = new Map<NodeId, MeetPoint>(all.map((point) => [point.port.id, point]))
   return views.flatMap((view) => {
-    const known = new Set(view.entries.filter((entry) => !entry.flags.has('handshake')).map((entry) => entry.id))
+    const known = knownTo(view)
     const viewer = pointsById.get(view.id)
     return viewer ? all.filter((other) => !known.has(other.port.id)).map((stranger) => ({viewer, stranger})) : []
   })
+}
+
+function knownTo(view: NodeView): ReadonlySet<NodeId> {
+  return new Set(view.entries.filter((entry) => !entry.flags.has('handshake')).map((entry) => entry.id))
+}
+
+function knowsAll(view: NodeView, all: readonly MeetPoint[]): boolean {
+  const known = knownTo(view)
+  return all.every(({port}) => known.has(port.id))
+}
+
+/**
+ * Tells, whenever asked, whether the views of all nodes are good. Asks one node that was not good the last time before
+ * it asks them all: the nodes have more to do than to tell us about one another.
+ */
+export function lookout(points: readonly MeetPoint[], isGood: (view: NodeView) => boolean): () => Promise<boolean> {
+  let laggard = points[0]
+  const isGoodAt = async ({port}: MeetPoint): Promise<boolean> => {
+    const view = await unlessLoading(port.readView())
+    return view !== undefined && isGood(view)
+  }
+  return async () => {
+    if (laggard && !(await isGoodAt(laggard))) return false
+    const verdicts = await mapBounded(points, 128, isGoodAt)
+    laggard = points[verdicts.indexOf(false)]
+    return laggard === undefined
+  }
+}
+
+async function readViews(points: readonly MeetPoint[]): Promise<NodeView[]> {
+  const views = await mapBounded(points, 128, ({port}) => unlessLoading(port.readView()))
+  return views.filter((view) => view !== undefined)
 }
 
 /** undefined while the node loads its data, as a replica does in its first synchronisation: it answers nothing then. */
@@ -147,11 +197,49 @@ async function unlessLoading<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** For the epoch of one kick to reach the next node, before the nodes are left to sort equal epochs out. */
+const EPOCH_TRAVELS_MS = 300
+
+/**
+ * Gives each owner its last slot, in a way that makes it tell all others its whole slot map at once: an import that
+ * ends. The others must know it already. It takes a new config epoch with that, one above all that it has heard of: one
+ * node after the other, as soon as it has heard of the one before, so that no two take the same.
+ */
+export async function takeLastSlots(
+  owners: readonly {readonly port: NodePort; readonly slot: number}[],
+  giverOf: (owner: NodePort) => NodeId,
+): Promise<void> {
+  let latest = 0
+  for (const {port, slot} of owners) {
+    await pollUntil(async () => ((await port.readClusterInfo()).currentEpoch >= latest ? true : undefined), {
+      deadlineMs: EPOCH_TRAVELS_MS,
+      firstIntervalMs: 1,
+      maxIntervalMs: 10,
+    })
+    const [, , info] = await Promise.all([
+      port.setImporting(slot, giverOf(port)),
+      port.assignSlot(slot, port.id),
+      port.readClusterInfo(),
+    ])
+    latest = info.currentEpoch
+  }
+}
+
+/** Does the view show each of `replicas` as what it is? */
+export function showsRoles(
+  view: NodeView,
+  replicas: readonly {readonly id: NodeId; readonly primaryId: NodeId}[],
+): boolean {
+  const entriesById = new Map(view.entries.map((entry) => [entry.id, entry]))
+  return replicas.every(({id, primaryId}) => {
+    const entry = entriesById.get(id)
+    return entry?.role === 'replica' && entry.primaryId === primaryId
+  })
+}
+
 /** Does every view show `id` as a replica of `primaryId`? */
 export function isReplicaEverywhere(views: readonly NodeView[], id: NodeId, primaryId: NodeId): boolean {
-  return views.every((view) =>
-    view.entries.some((entry) => entry.id === id && entry.role === 'replica' && entry.primaryId === primaryId),
-  )
+  return views.every((view) => showsRoles(view, [{id, primaryId}]))
 }
 
 /**
@@ -209,14 +297,15 @@ export async function waitUntilLinked(
 
 /**
  * How long a node waits after it was alone before it believes in its cluster again: cluster-node-timeout, at least 0.5
- * and at most 5 s. An empty node counts as alone, so at the default of 15 s every new one takes the 5 s.
+ * and at most 5 s. An empty node counts as alone, so at the default of 15 s every new one takes the 5 s. Not the least
+ * possible: nodes of a busy machine that hear nothing for half a second may take each other for dead, and fail over.
  */
 const REJOIN_SOON: HeldSetting = {name: 'cluster-node-timeout', value: '1000'}
-const REJOIN_SOON_MS = 1000
+const REJOIN_SOON_MS = 1500
 
 /**
- * Waits until every node says that the cluster is up. Where that takes longer than a second, the nodes concerned get a
- * short cluster-node-timeout for the blink in which they judge anew.
+ * Waits until every node says that the cluster is up. Those that do not yet get a short cluster-node-timeout for the
+ * blink in which they judge anew.
  * @throws InterruptedError naming those that do not say so at the deadline.
  */
 export async function waitUntilUp(
@@ -225,22 +314,31 @@ export async function waitUntilUp(
   signal: AbortSignal | undefined,
   listener: EngineListener | undefined,
 ): Promise<void> {
-  let down: readonly NodePort[] = ports
-  const poll = (withinMs: number): Promise<true | undefined> =>
-    pollUntil(
-      async () => {
-        const infos = await mapBounded(ports, 128, (port) => unlessLoading(port.readClusterInfo()))
-        down = ports.filter((_, index) => infos[index]?.state !== 'ok')
-        return down.length === 0 ? true : undefined
-      },
-      {deadlineMs: withinMs, maxIntervalMs: 100, signal},
-    )
-  if (await poll(Math.min(REJOIN_SOON_MS, deadlineMs))) return
-  if (await holdSetting(down, REJOIN_SOON, listener, () => poll(REJOIN_SOON_MS))) return
-  if (await poll(deadlineMs)) return
+  let down = await stillDownAfter(0, ports, signal)
+  if (down.length === 0) return
+  down = await holdSetting(down, REJOIN_SOON, listener, () =>
+    stillDownAfter(Math.min(REJOIN_SOON_MS, deadlineMs), ports, signal),
+  )
+  if (down.length > 0) down = await stillDownAfter(deadlineMs, ports, signal)
+  if (down.length === 0) return
   signal?.throwIfAborted()
   const names = down.map(({address}) => formatAddress(address)).join(', ')
   throw new InterruptedError(`all nodes have joined, but ${names} did not serve yet (cluster_state fail)`, {
     suggestions: ['See with rcluster check why'],
   })
+}
+
+async function stillDownAfter(
+  deadlineMs: number,
+  ports: readonly NodePort[],
+  signal: AbortSignal | undefined,
+): Promise<readonly NodePort[]> {
+  let down = ports
+  const look = async (): Promise<true | undefined> => {
+    const infos = await mapBounded(ports, 128, (port) => unlessLoading(port.readClusterInfo()))
+    down = ports.filter((_, index) => infos[index]?.state !== 'ok')
+    return down.length === 0 ? true : undefined
+  }
+  await pollUntil(look, {deadlineMs, maxIntervalMs: 100, signal})
+  return down
 }

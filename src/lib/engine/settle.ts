@@ -4,7 +4,8 @@
  * this when a slot goes to and fro). After the last SETSLOT they must, for the run to call itself done.
  */
 import {RefusedError} from '../errors.ts'
-import {formatAddress, type NodeId, type NodeView, type Topology} from '../topology/model.ts'
+import {formatRanges} from '../slots/slot-ranges.ts'
+import {formatAddress, type NodeEntry, type NodeId, type NodeView, type Topology} from '../topology/model.ts'
 import type {ClusterSession} from './session.ts'
 import {pollUntil} from './waiting.ts'
 
@@ -12,13 +13,21 @@ import {pollUntil} from './waiting.ts'
 function storyOf(view: NodeView, members: ReadonlySet<NodeId>): string {
   return view.entries
     .filter((entry) => entry.ranges.length > 0 || members.has(entry.id))
-    .map((entry) =>
-      entry.role === 'primary'
-        ? `${entry.id}@${entry.configEpoch}:${entry.ranges.map(({start, end}) => `${start}-${end}`).join(',')}`
-        : entry.id,
-    )
+    .map(tellingOf)
     .sort()
     .join('\n')
+}
+
+/** Views share the entries that they tell alike: a thousand views have a thousand tellings, not a million. */
+const tellings = new WeakMap<NodeEntry, string>()
+
+function tellingOf(entry: NodeEntry): string {
+  let telling = tellings.get(entry)
+  if (telling === undefined) {
+    telling = entry.role === 'primary' ? `${entry.id}@${entry.configEpoch}:${formatRanges(entry.ranges)}` : entry.id
+    tellings.set(entry, telling)
+  }
+  return telling
 }
 
 export function viewsOf(topology: Topology): NodeView[] {
