@@ -71,7 +71,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       )
       moves = await this.carryOut(session, plan, intent, records, {
         nothingToDo: 'The nodes have no slots.',
-        question: `Move ${plural(plan.moves.length, 'slot')} and remove ${words.join(', ')}?`,
+        question: ({moves: all}) => `Move ${plural(all.length, 'slot')} and remove ${words.join(', ')}?`,
       })
       if (moves.outcome === 'planned') return {outcome: 'planned', plan: undefined, moves, elapsedMs: 0}
       await session.observe()

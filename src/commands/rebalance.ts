@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {seedFromWords} from '../lib/cli/cluster-command.ts'
 import {list, percentage} from '../lib/cli/flags.ts'
-import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
+import {MoveCommand, type MoveReport, moveFlags, skipBigFlags} from '../lib/cli/move-command.ts'
 import {parseDecimal} from '../lib/cli/numbers.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {UsageError} from '../lib/errors.ts'
@@ -30,6 +30,7 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
 
   static override flags = {
     ...moveFlags,
+    ...skipBigFlags,
     weight: list({
       summary: 'Weight of a primary, 1 where none is given; 0 empties it.',
       helpValue: 'NODE=W',
@@ -58,7 +59,7 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
     )
     return this.carryOut(session, plan, intent, records, {
       nothingToDo: `Nothing to do: every primary is within ${threshold} % of its share.`,
-      question: `Move ${plural(plan.moves.length, 'slot')}?`,
+      question: ({moves}) => `Move ${plural(moves.length, 'slot')}?`,
     })
   }
 

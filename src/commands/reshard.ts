@@ -2,7 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {seedFromWords} from '../lib/cli/cluster-command.ts'
 import {list, positiveInteger} from '../lib/cli/flags.ts'
-import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
+import {MoveCommand, type MoveReport, moveFlags, skipBigFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference} from '../lib/cli/node-argument.ts'
 import {parsePositiveInteger} from '../lib/cli/numbers.ts'
 import {UsageError} from '../lib/errors.ts'
@@ -46,6 +46,7 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
 
   static override flags = {
     ...moveFlags,
+    ...skipBigFlags,
     from: list({summary: 'Primaries to take slots from, or "all".', helpValue: 'NODE', aliases: ['cluster-from']}),
     to: Flags.string({summary: 'The primary that takes them.', helpValue: 'NODE', aliases: ['cluster-to']}),
     slots: positiveInteger({
@@ -79,7 +80,7 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
     )
     return this.carryOut(session, plan, intent, records, {
       nothingToDo: 'Nothing to do: the slots are at the target already.',
-      question: `Move ${plural(plan.moves.length, 'slot')}?`,
+      question: ({moves}) => `Move ${plural(moves.length, 'slot')}?`,
     })
   }
 

@@ -1,6 +1,7 @@
 /** How does a command carry out a plan of slot moves? Show, ask, record, run, tell: the same for all that move slots. */
 import type {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
+import {findBigKeys} from '../engine/big-keys.ts'
 import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
 import {restoreSettings} from '../engine/hold-setting.ts'
@@ -10,6 +11,7 @@ import type {ClusterSession} from '../engine/session.ts'
 import {pollUntil} from '../engine/waiting.ts'
 import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../errors.ts'
 import {requireFitForMoves} from '../findings/require.ts'
+import {withBigKeys} from '../plan/big-keys.ts'
 import {buildMovePlan} from '../plan/move-plan.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import {formatDuration, plural} from '../render/amounts.ts'
@@ -54,6 +56,13 @@ export const moveFlags = {
   }),
 }
 
+/** For commands that may leave a slot where it is. */
+export const skipBigFlags = {
+  'skip-big': size({
+    summary: 'Leave slots where they are that hold a key of this size or larger.',
+  }),
+}
+
 interface MoveFlags {
   readonly 'dry-run': boolean
   readonly 'on-conflict': ConflictPolicy
@@ -61,6 +70,8 @@ interface MoveFlags {
   readonly mover: MoverChoice
   readonly 'max-pause': number
   readonly 'max-bandwidth': number | undefined
+  /** Absent in commands that must move every slot. */
+  readonly 'skip-big'?: number | undefined
 }
 
 export interface MoveReport {
@@ -150,24 +161,21 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
       /** Printed when the plan is empty. */
       readonly nothingToDo: string
       /** Asked before anything moves; undefined: was asked before. */
-      readonly question: string | undefined
+      readonly question: ((plan: MovePlan) => string) | undefined
     },
   ): Promise<MoveReport> {
     const flags = this.flags as unknown as MoveFlags
     const {'max-bandwidth': maxBytesPerSecond} = flags
-    const plan = {
-      ...planned,
-      movers: await chooseMovers(session, planned.moves, flags.mover, {isThrottled: maxBytesPerSecond !== undefined}),
-    }
+    const plan = await this.#lookAhead(session, planned)
     const report = {plan, slotsMoved: 0, slotsMovedAtomically: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
       if (!flags['dry-run']) await this.#tidyUp(session, records)
-      this.print(words.nothingToDo)
+      this.print(planned.moves.length > 0 ? renderMovePlan(plan, session.topology, this.style) : words.nothingToDo)
       return {outcome: 'nothing-to-do', ...report}
     }
     this.print(renderMovePlan(plan, session.topology, this.style))
     if (flags['dry-run']) return {outcome: 'planned', ...report}
-    if (words.question !== undefined) await this.confirm(words.question)
+    if (words.question !== undefined) await this.confirm(words.question(plan))
     const own = this.#record(intent, plan)
     try {
       const outcome = await runMoves(session, plan, {
@@ -195,6 +203,25 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     } finally {
       await this.#tidyUp(session, records)
     }
+  }
+
+  /** Which way each pair goes, and what large keys on the way mean; servers that move slots by themselves do not mind them. */
+  async #lookAhead(session: ClusterSession, planned: MovePlan): Promise<MovePlan> {
+    const flags = this.flags as unknown as MoveFlags
+    const isThrottled = flags['max-bandwidth'] !== undefined
+    const movers = await chooseMovers(session, planned.moves, flags.mover, {isThrottled})
+    const plan = {...planned, movers}
+    const thresholdBytes = flags['skip-big']
+    const isSkipping = thresholdBytes !== undefined
+    const byHand = new Set(movers.filter(({mover}) => mover === 'migrate').map(({from, to}) => `${from} ${to}`))
+    const concerned = plan.moves.filter(({from, to}) => isSkipping || byHand.has(`${from} ${to}`))
+    if (concerned.length === 0) return plan
+    const survey = await findBigKeys(session, concerned, {
+      thresholdBytes,
+      isThorough: isSkipping,
+      signal: this.stopSignal,
+    })
+    return withBigKeys(session.topology, plan, survey, {isSkipping})
   }
 
   /** After runs that were cut off: what they had changed for their time is restored, and their records go. */

@@ -3,10 +3,12 @@
  * still holds. Whether the source holds nothing any more is for the caller to see: a list is cut off at its limit.
  */
 import {InterruptedError, NodeError} from '../errors.ts'
+import {BIG_KEY_BYTES} from '../plan/big-keys.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
 import {areAlike, type Batch, type BatchLimits, planBatches, sampleIndexes} from './batches.ts'
-import type {NodePort} from './cluster-port.ts'
+import type {MigrateRequest, NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
+import {pollUntil} from './waiting.ts'
 
 /** What to do with a key that source and target hold with different values, where neither is known to be the owner's. */
 export type ConflictPolicy = 'fail' | 'source' | 'target'
@@ -27,6 +29,8 @@ export interface DrainOptions {
   /** Runs the work when both ends have room for it. */
   readonly pass: <T>(work: () => Promise<T>) => Promise<T>
   readonly listener: EngineListener
+  /** Slots in which a big key was seen: all their keys are measured, so that it travels alone. */
+  readonly slotsWithBigKeys?: ReadonlySet<number> | undefined
   /** No further batch is begun once it aborts. */
   readonly abort?: AbortSignal | undefined
 }
@@ -38,7 +42,10 @@ export const LIST_LIMIT = 1000
  * target would be voted down by the others.
  */
 const MIGRATE_TIMEOUT_MS = 5000
+/** Ten times what a target was seen to need for its part of a hash, the slowest type. */
 const MIGRATE_TIMEOUT_MS_PER_MB = 100
+/** After a timeout: what was seen to be too short is not tried again. */
+const MORE_PATIENCE = 4
 /** PTTL answers are taken a moment apart; expiry times nearer than this are the same. */
 const TTL_TOLERANCE_MS = 2000
 
@@ -49,12 +56,19 @@ export interface Listing {
   readonly bytesOf: readonly number[]
 }
 
-/** At most LIST_LIMIT keys of each database. */
-export async function listSlot({source, databaseCount}: Pair, slot: number): Promise<Listing[]> {
+/**
+ * At most LIST_LIMIT keys of each database.
+ * @param isMeasuringAll whether each key's size is asked for, and not only that of a few.
+ */
+export async function listSlot(
+  {source, databaseCount}: Pair,
+  slot: number,
+  isMeasuringAll: boolean = false,
+): Promise<Listing[]> {
   return Promise.all(
     Array.from({length: databaseCount}, async (_, database) => {
       const keys = await source.listKeys(slot, LIST_LIMIT, database)
-      return {database, keys, bytesOf: keys.length === 0 ? [] : await measure(source, keys, database)}
+      return {database, keys, bytesOf: keys.length === 0 ? [] : await measure(source, keys, database, isMeasuringAll)}
     }),
   )
 }
@@ -83,8 +97,13 @@ export async function drainListed(
   }
 }
 
-async function measure(source: NodePort, keys: readonly Buffer[], database: number): Promise<number[]> {
-  const picks = sampleIndexes(keys.length)
+async function measure(
+  source: NodePort,
+  keys: readonly Buffer[],
+  database: number,
+  isMeasuringAll: boolean,
+): Promise<number[]> {
+  const picks = isMeasuringAll ? [...keys.keys()] : sampleIndexes(keys.length)
   const sampled = await source.measureKeys(
     picks.map((index) => keys[index] as Buffer),
     database,
@@ -107,24 +126,92 @@ async function moveBatch(
   isSourceAuthority: boolean,
   options: DrainOptions,
 ): Promise<number> {
+  const migrate = (keys: readonly Buffer[], timeoutMs: number): Promise<void> =>
+    migrateOrSettle(pair, slot, {keys, database, timeoutMs}, isSourceAuthority, options.conflicts)
+  const startedAt = performance.now()
+  const timeoutMs = fittingTimeoutMs(batch.bytes)
+  try {
+    await migrate(batch.keys, timeoutMs)
+  } catch (error) {
+    if (!(error instanceof NodeError && error.failure === 'io')) throw error
+    for (const {keys, bytes} of await regroupAfterTimeout(pair, batch, database, error, options)) {
+      options.abort?.throwIfAborted()
+      await migrate(keys, Math.max(MORE_PATIENCE * timeoutMs, fittingTimeoutMs(bytes)))
+    }
+  }
+  return performance.now() - startedAt
+}
+
+function fittingTimeoutMs(bytes: number): number {
+  return MIGRATE_TIMEOUT_MS + Math.ceil(bytes / 2 ** 20) * MIGRATE_TIMEOUT_MS_PER_MB
+}
+
+/**
+ * A target may have been silent because it was busy with a key that nobody knew to be big: then that key, alone and with
+ * more patience, gets through where the same batch would fail for ever.
+ * @returns what is left of the batch, once the target answers again.
+ * @throws the given error where no key of the batch explains it, or the target stays silent.
+ */
+async function regroupAfterTimeout(
+  {source, target}: Pair,
+  batch: Batch,
+  database: number,
+  error: NodeError,
+  {limits, abort}: DrainOptions,
+): Promise<Batch[]> {
+  const sizes = await source.measureKeys(batch.keys, database)
+  const left = batch.keys.flatMap((key, index) => {
+    const bytes = sizes[index]
+    return bytes === undefined ? [] : [{key, bytes}]
+  })
+  const largest = left.reduce((most, {bytes}) => Math.max(most, bytes), 0)
+  if (largest < BIG_KEY_BYTES) throw error
+  const isAwake = await pollUntil(() => answers(target), {deadlineMs: fittingTimeoutMs(largest), signal: abort})
+  if (!isAwake) throw error
+  return planBatches(
+    left.map(({key}) => key),
+    left.map(({bytes}) => bytes),
+    limits(),
+  )
+}
+
+/** undefined while it is silent. @throws NodeError when it is not there at all. */
+async function answers(node: NodePort): Promise<true | undefined> {
+  try {
+    await node.readClusterInfo()
+    return true
+  } catch (error) {
+    if (error instanceof NodeError && ['timeout', 'closed'].includes(error.failure)) return undefined
+    throw error
+  }
+}
+
+/** MIGRATE, and what is to be done about keys that the target holds already. */
+async function migrateOrSettle(
+  pair: Pair,
+  slot: number,
+  {keys, database, timeoutMs}: Pick<MigrateRequest, 'keys' | 'database' | 'timeoutMs'>,
+  isSourceAuthority: boolean,
+  conflicts: ConflictPolicy,
+): Promise<void> {
   const request = {
     target: pair.targetAddress,
     targetWantsLogin: pair.target.wantsLogin,
-    keys: batch.keys,
+    keys,
     database,
-    timeoutMs: MIGRATE_TIMEOUT_MS + Math.ceil(batch.bytes / 2 ** 20) * MIGRATE_TIMEOUT_MS_PER_MB,
+    timeoutMs,
     isReplacing: false,
   }
-  const startedAt = performance.now()
+  // A source waits that long for a target that has died, and is voted down meanwhile: so it has to be alive now.
+  if (timeoutMs > 2 * MIGRATE_TIMEOUT_MS) await pair.target.readClusterInfo()
   try {
     await pair.source.migrateKeys(request)
   } catch (error) {
     // The other keys of the batch have moved; those that the target already had are still at the source.
     if (!(error instanceof NodeError && error.failure === 'busy-key')) throw error
     if (isSourceAuthority) await pair.source.migrateKeys({...request, isReplacing: true})
-    else for (const key of batch.keys) await settleTwin(pair, slot, key, request, options.conflicts)
+    else for (const key of keys) await settleTwin(pair, slot, key, request, conflicts)
   }
-  return performance.now() - startedAt
 }
 
 /** One key that both ends may hold: equal copies are one key, different ones are for the policy to decide. */
@@ -132,7 +219,7 @@ async function settleTwin(
   pair: Pair,
   slot: number,
   key: Buffer,
-  request: Parameters<NodePort['migrateKeys']>[0],
+  request: MigrateRequest,
   conflicts: ConflictPolicy,
 ): Promise<void> {
   const [mine, theirs] = await Promise.all([

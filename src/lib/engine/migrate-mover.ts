@@ -147,7 +147,7 @@ async function drainPortion(
   slots: readonly number[],
   progress: GroupProgress,
 ): Promise<void> {
-  const listings = await atOnce(slots, (slot) => listSlot(pair, slot))
+  const listings = await atOnce(slots, (slot) => listSlot(pair, slot, drain.slotsWithBigKeys?.has(slot) ?? false))
   for (const [index, slot] of slots.entries()) {
     progress.begun.add(slot)
     await drainListed(pair, slot, listings[index] ?? [], progress.sourceIsAuthority.has(slot), drain)

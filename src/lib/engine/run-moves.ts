@@ -94,6 +94,7 @@ class MoveRun {
   readonly #groupGate = new PairGate(GROUPS_PER_NODE)
   readonly #jobGate = new PairGate(1)
   readonly #pace: Pace
+  readonly #slotsWithBigKeys: ReadonlySet<number>
   readonly #done = new Set<number>()
   readonly #opened = new Set<number>()
   #words: ReadonlyMap<NodeId, OwnWord> = new Map()
@@ -109,6 +110,7 @@ class MoveRun {
     this.#plan = plan
     this.#options = options
     this.#migrateGate = new PairGate(options.concurrency ?? 1)
+    this.#slotsWithBigKeys = new Set(plan.bigKeys?.keys.map(({slot}) => slot))
     this.#pace = new Pace({
       maxPauseMs: options.maxPauseMs ?? DEFAULT_MAX_PAUSE_MS,
       maxBytesPerSecond: options.maxBytesPerSecond,
@@ -378,6 +380,7 @@ class MoveRun {
         if (event.kind === 'keys-moved') this.#pace.note(from, event, event.pauseMs ?? 0)
         this.#listener(event)
       },
+      slotsWithBigKeys: this.#slotsWithBigKeys,
       abort: this.#options.abort,
     }
   }

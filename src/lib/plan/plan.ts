@@ -28,6 +28,41 @@ export interface PairMover {
   readonly reason?: string
 }
 
+/** A key that a survey met, in a slot that is to move. Plain data: it survives JSON. */
+export interface BigKey {
+  readonly slot: number
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly database: number
+  /** The key's bytes in hexadecimal: names need not be text. */
+  readonly keyHex: string
+  /** In memory at its source, as MEMORY USAGE estimates it. */
+  readonly bytes: number
+  /** As TYPE says it; undefined where nobody asked. */
+  readonly type?: string | undefined
+  /** How long its MIGRATE is expected to hold the source; for an unknown type of the slowest. */
+  readonly stallMs: number
+}
+
+/** What a look for big keys brought. */
+export interface BigKeySurvey {
+  /** Keys of this size and above are big. */
+  readonly thresholdBytes: number
+  /** The longest stall first; in slots that move. */
+  readonly keys: readonly BigKey[]
+  /** In slots that stay because of them, in the same order. */
+  readonly left: readonly BigKey[]
+  readonly keysLookedAt: number
+  /** About, in the slots that were looked at. */
+  readonly keysThere: number
+  /** Every key was looked at, or its node holds too little altogether for a big one. */
+  readonly isComplete: boolean
+  /** Their nodes use more memory than the keys that were looked at explain. */
+  readonly mayHideOthers: boolean
+  /** The shortest cluster-node-timeout of the nodes that a big key stalls, where they tell. */
+  readonly nodeTimeoutMs?: number | undefined
+}
+
 /** A plan that moves slots. Plain data: it survives JSON. */
 export interface MovePlan {
   readonly version: 1
@@ -40,6 +75,8 @@ export interface MovePlan {
   readonly primaries: readonly PrimaryChange[]
   /** Every pair of nodes of `moves`; a pair that is not listed goes key by key. */
   readonly movers: readonly PairMover[]
+  /** Absent where nobody looked for them. */
+  readonly bigKeys?: BigKeySurvey | undefined
   readonly warnings: readonly string[]
 }
 

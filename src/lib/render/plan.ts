@@ -3,6 +3,7 @@ import type {CreatePlan, JoinPlan, MovePlan, Plan, RemovalPlan} from '../plan/pl
 import {rangesFromSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {plural} from './amounts.ts'
+import {renderBigKeys} from './big-keys.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
@@ -31,7 +32,10 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style)
     }),
     style,
   )
-  if (plan.moves.length === 0) return withWarnings(plan, style, [changes, '', 'No slot has to move.'])
+  if (plan.moves.length === 0) {
+    const none = plan.bigKeys?.left.length ? 'No slot moves.' : 'No slot has to move.'
+    return withWarnings(plan, style, [changes, '', none, ...renderBigKeys(plan.bigKeys)])
+  }
   const nameOf = (id: NodeId): string => nodeName(id, topology, plan.primaries)
   const pairs = new Map<string, {from: NodeId; to: NodeId; slots: number[]}>()
   for (const {slot, from, to} of plan.moves) {
@@ -57,7 +61,8 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style)
   )
   const ranges = moved.reduce((sum, pair) => sum + pair.ranges.length, 0)
   const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}.`
-  return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total), ...renderMovers(plan, nameOf)])
+  const grounds = [...renderMovers(plan, nameOf), ...renderBigKeys(plan.bigKeys)]
+  return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total), ...grounds])
 }
 
 /** Which way they go, where there is a choice. */
