@@ -1,14 +1,16 @@
-// `npm run bench`: rcluster beside the genuine CLI. Every run has a fresh cluster, contenders take turns, and a run that
-// ends with a wrong result fails the whole. `--help` lists the options; scripts/bench/workloads.js the workloads.
+// `npm run bench`: rcluster beside the genuine CLI. Every run that changes something has a fresh cluster, contenders take
+// turns, and a run that ends with a wrong result fails. `--help` lists the options; scripts/bench/workloads.js the
+// workloads, scripts/bench/acceptance.js what is demanded.
 import {spawnSync} from 'node:child_process'
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {CONTENDERS} from './bench/contenders.js'
-import {HELP, parseOptions} from './bench/options.js'
-import {machine, renderHowMade, renderSummary, summarise} from './bench/report.js'
-import {measure} from './bench/run.js'
-import {scaled} from './bench/workloads.js'
+import {judge, renderVerdicts} from './bench/acceptance.js'
+import {fitting} from './bench/contenders.js'
+import {machine, renderHowMade, renderReadmeTable} from './bench/markdown.js'
+import {HELP, OptionsError, parseOptions} from './bench/options.js'
+import {runRace} from './bench/race.js'
+import {renderSummary, summarise} from './bench/report.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const argv = process.argv.slice(2)
@@ -24,62 +26,62 @@ try {
 } catch (error) {
   const {aborted, reason} = interruption.signal
   console.error(`bench: ${aborted ? reason.message : error.message}`)
-  process.exitCode = aborted ? 130 : 1
+  process.exitCode = aborted ? 130 : error instanceof OptionsError ? 2 : 1
 }
 
-async function bench(options) {
-  const servers = prepare(options)
+async function bench({races, isBuilding, rounds, firstPort, output}) {
+  const servers = prepare([...new Set(races.map(({server}) => server))], isBuilding)
   const summaries = []
   const documents = []
-  for (const server of servers) {
-    for (const workload of options.workloads.map((one) => scaled(one, options.scale))) {
-      const rate = options.rate ?? workload.rate
-      const own = options.contenders ?? workload.contenders.map((name) => CONTENDERS[name])
-      const contenders = [...own, ...options.programs]
-      const runs = await race({server, workload, rate, contenders}, options)
-      const summary = summarise({server, workload, rate, contenders, runs})
-      summaries.push(summary)
-      documents.push({...summary, runs})
-      if (options.output !== 'json') console.log(`${renderSummary(summary)}\n`)
-    }
+  const verdicts = []
+  for (const named of races) {
+    const server = servers.get(named.server)
+    const race = {...named, server, contenders: fitting(named.contenders, server, named.workload.work)}
+    // With nobody to compare there is nothing to say.
+    if (race.contenders.length === 0) continue
+    const onRun = (run, contender) => console.error(lineOf(race, run, contender))
+    const runs = await runRace(race, {rounds, firstPort, signal: interruption.signal, onRun})
+    const summary = summarise(race, runs)
+    const judged = judge(race, runs)
+    summaries.push(summary)
+    verdicts.push(...judged)
+    documents.push({...summary, verdicts: judged, runs})
+    if (output !== 'json') console.log(`${renderSummary(summary)}\n`)
   }
-  if (options.output === 'markdown') console.log(renderHowMade(machine(), argv, options.rounds))
-  if (options.output === 'json') {
-    console.log(JSON.stringify({version: 1, machine: machine(), argv, results: documents}, null, 2))
+  if (output === 'json')
+    console.log(JSON.stringify({version: 2, machine: machine(), argv, results: documents}, null, 2))
+  else if (verdicts.length > 0) console.log(`${renderVerdicts(verdicts)}\n`)
+  if (output === 'markdown') {
+    console.log(`${renderReadmeTable(summaries)}\n\n${renderHowMade(machine(), summaries, {argv, rounds})}`)
   }
+  const failures = summaries.flatMap(({rows}) => rows.filter(({failure}) => failure !== undefined))
+  if (failures.length > 0) console.error(`bench: ${failures.length} contenders failed; see above`)
+  if (failures.length > 0 || verdicts.some(({isOk}) => !isOk)) process.exitCode = 1
 }
 
-/** A B C, A B C, … */
-async function race({server, workload, rate, contenders}, {rounds, firstPort}) {
-  const digests = new Map()
-  const runs = []
-  for (let round = 1; round <= rounds; round++) {
-    for (const contender of contenders) {
-      const result = await measure({
-        ...{workload, contender, server, rate, firstPort, digests},
-        signal: interruption.signal,
-      })
-      runs.push({round, contender: contender.name, result})
-      const client = result.client ? `, client p99 ${result.client.p99.toFixed(1)} ms` : ''
-      const name = `${server.name} ${workload.name} ${round}/${rounds} ${contender.title(server)}`
-      console.error(`${name}: ${result.seconds.toFixed(2)} s, own CPU ${result.cpuSeconds.toFixed(2)} s${client}`)
-    }
-  }
-  return runs
+/** For whoever is waiting. */
+function lineOf({server, workload}, {round, result, failure}, contender) {
+  const name = `${server.name} ${workload.name} round ${round}, ${contender.title(server)}`
+  if (failure !== undefined) return `${name}: FAILED: ${failure}`
+  const {seconds, cpuSeconds, settleSeconds, client} = result
+  const settled = settleSeconds === undefined ? '' : `, ${settleSeconds.toFixed(2)} s more until all serve`
+  const felt = client ? `, client p99 ${client.p99.toFixed(1)} ms, longest ${client.max.toFixed(1)} ms` : ''
+  return `${name}: ${seconds.toFixed(3)} s, own CPU ${cpuSeconds.toFixed(2)} s${settled}${felt}`
 }
 
 /** Builds dist/ and brings the servers, where they are missing. */
-function prepare({servers, isBuilding}) {
+function prepare(names, isBuilding) {
   const prefix = path.resolve(process.env.RCLUSTER_SERVERS_PREFIX ?? path.join(root, '.servers'))
-  runOrFail(path.join(root, 'scripts/servers.sh'), [`${prefix}/`, ...servers])
+  runOrFail(path.join(root, 'scripts/servers.sh'), [`${prefix}/`, ...names])
   if (isBuilding) runOrFail(process.execPath, [path.join(root, 'scripts/build.js')])
-  return servers.map((name) => ({
+  const server = (name) => ({
     name,
     cli: `${name.split('-')[0]}-cli`,
     version: readFileSync(path.join(prefix, name, 'VERSION'), 'utf8').trim(),
     serverPath: path.join(prefix, name, 'bin/server'),
     cliPath: path.join(prefix, name, 'bin/cli'),
-  }))
+  })
+  return new Map(names.map((name) => [name, server(name)]))
 }
 
 function runOrFail(command, args) {

@@ -1,133 +1,99 @@
-// A cluster of real servers for one run: started, formed, looked at, ended.
-import {spawn} from 'node:child_process'
+// A cluster of real servers for one run: formed, looked at, ended.
 import {createHash} from 'node:crypto'
-import {once} from 'node:events'
-import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
-import os from 'node:os'
-import path from 'node:path'
-import {Connection} from './resp.js'
+import {firstOwner, formCluster} from './forming.js'
+import {startServers, until} from './servers.js'
 
-const READY_MS = 15_000
-const AGREED_MS = 30_000
-/** The bus port is the port plus this: the servers' own 10000 lands among the ports of outgoing connections. */
-export const BUS_OFFSET = 250
-const SLOTS = 16_384
-
-const running = new Set()
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
+const AGREED_MS = 60_000
+/** Of the views after a move. */
+const SETTLE_MS = 15_000
 
 /**
- * `primaries` with the slots shared out evenly, the first ones first, and `newcomers` without any, all agreed.
- * @throws Error when a port is taken or a server does not start.
+ * `primaries` with the slots shared out evenly, `newcomers` without any, `replicas` of each, all agreed and in step.
+ * @throws Error when a port is taken, a server does not start, or they do not agree.
  */
-export async function startCluster(serverPath, {primaries, newcomers}, firstPort, signal) {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-bench-'))
-  const cluster = new BenchCluster(folder, primaries)
+export async function startCluster(serverPath, shape, firstPort, signal) {
+  const count = (shape.primaries + shape.newcomers) * (1 + shape.replicas)
+  const servers = await startServers(serverPath, portsFrom(firstPort, count), signal, shape.settings)
   try {
-    for (let n = 0; n < primaries + newcomers; n++) cluster.start(serverPath, firstPort + n)
-    cluster.guard()
-    await cluster.connect(signal)
-    await cluster.form(signal)
+    const cluster = new BenchCluster(servers, await formCluster(servers, shape, signal), shape.primaries)
+    await until('all nodes agree', AGREED_MS, signal, () => cluster.isInStep())
+    return cluster
   } catch (error) {
-    await cluster.stop()
+    await servers.stop()
     throw error
   }
-  return cluster
+}
+
+/** Servers in cluster mode that know nothing of each other. */
+export async function startStrangers(serverPath, count, firstPort, signal) {
+  return new BenchCluster(await startServers(serverPath, portsFrom(firstPort, count), signal), [], 0)
+}
+
+function portsFrom(firstPort, count) {
+  return Array.from({length: count}, (_, n) => firstPort + n)
 }
 
 class BenchCluster {
-  #children = []
-  #guardian
+  #servers
   #primaries
-  ports = []
-  /** Node IDs, in the order of the ports. */
-  ids = []
-  connections = []
+  #cpuBefore = []
 
-  constructor(folder, primaries) {
-    this.folder = folder
+  /** @param ids node IDs, in the order of the ports; @param primaries how many of them own slots at first. */
+  constructor(servers, ids, primaries) {
+    this.#servers = servers
     this.#primaries = primaries
+    this.ids = ids
+    this.folder = servers.folder
+    this.ports = servers.ports
+    this.addresses = servers.addresses
+    this.connections = servers.connections
   }
 
   get seed() {
-    return `127.0.0.1:${this.ports[0]}`
+    return this.addresses[0]
   }
 
-  /** Which primary a slot belongs to at first. */
-  ownerOf = (slot) => Math.min(Math.floor((slot * this.#primaries) / SLOTS), this.#primaries - 1)
-
-  start(serverPath, port) {
-    const folder = path.join(this.folder, String(port))
-    mkdirSync(folder)
-    const config = {
-      port,
-      'cluster-port': port + BUS_OFFSET,
-      bind: '127.0.0.1',
-      dir: folder,
-      logfile: 'server.log',
-      'cluster-enabled': 'yes',
-      'cluster-config-file': 'nodes.conf',
-      save: '',
-      appendonly: 'no',
-      'enable-debug-command': 'local',
-    }
-    const args = Object.entries(config).flatMap(([name, value]) => [`--${name}`, String(value)])
-    const child = spawn(serverPath, args, {cwd: folder, stdio: 'ignore'})
-    child.on('error', () => {})
-    child.on('exit', () => running.delete(child))
-    running.add(child)
-    this.#children.push(child)
-    this.ports.push(port)
-  }
-
-  /** Ends the servers should we be killed: it notices that its pipe to us broke. */
-  guard() {
-    const pids = this.#children.map(({pid}) => String(pid))
-    const script = 'cat >/dev/null; kill -9 "$@" 2>/dev/null; rm -rf "$0"'
-    this.#guardian = spawn('/bin/sh', ['-c', script, this.folder, ...pids], {
-      detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
-    })
-    this.#guardian.on('error', () => {})
-    this.#guardian.stdin.on('error', () => {})
-  }
-
-  async connect(signal) {
-    for (const [n, port] of this.ports.entries()) {
-      const log = path.join(this.folder, String(port), 'server.log')
-      await until(`the server on port ${port} is ready`, READY_MS, signal, () => {
-        const text = existsSync(log) ? readFileSync(log, 'utf8') : ''
-        // Its own log: another server on the port would answer a PING too.
-        if (text.includes('Ready to accept connections')) return true
-        if (this.#children[n].exitCode !== null) throw new Error(`no server on port ${port}:\n${text.slice(-400)}`)
-        return false
-      })
-      this.connections.push(await Connection.open(port))
-    }
-  }
-
-  async form(signal) {
-    this.ids = await this.askAll('CLUSTER', 'MYID')
-    const [first] = this.connections
-    for (const [n, connection] of this.connections.entries()) {
-      await connection.call(['CLUSTER', 'SET-CONFIG-EPOCH', n + 1])
-      const slots = Array.from({length: SLOTS}, (_, slot) => slot).filter((slot) => this.ownerOf(slot) === n)
-      if (slots.length > 0) await connection.call(['CLUSTER', 'ADDSLOTS', ...slots])
-    }
-    for (const port of this.ports.slice(1)) await first.call(['CLUSTER', 'MEET', '127.0.0.1', port, port + BUS_OFFSET])
-    await until('all nodes agree', AGREED_MS, signal, async () => {
-      const infos = await this.askAll('CLUSTER', 'INFO')
-      const isUp = infos.every(
-        (info) => info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${this.ports.length}\r`),
-      )
-      return isUp && new Set(await this.#slotMaps()).size === 1
-    })
-  }
+  /** Which node a slot belongs to at first. */
+  ownerOf = (slot) => firstOwner(slot, this.#primaries)
 
   askAll(...words) {
-    return Promise.all(this.connections.map((connection) => connection.call(words, 120_000)))
+    return this.#servers.askAll(...words)
+  }
+
+  /** Every node says that the cluster serves, and knows all others. */
+  async isServing() {
+    const infos = await this.askAll('CLUSTER', 'INFO')
+    return infos.every(
+      (info) => info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${this.ports.length}\r`),
+    )
+  }
+
+  /** Serving, of one mind about the slots, and no replica on its way to its primary. */
+  async isAgreed() {
+    if (!(await this.isServing()) || new Set(await this.#slotMaps()).size !== 1) return false
+    const infos = await this.askAll('INFO', 'replication')
+    return infos.every((info) => info.includes('role:master') || info.includes('master_link_status:up'))
+  }
+
+  /** Agreed, on roles and epochs too: nothing is left for gossip to carry. */
+  async isInStep() {
+    return new Set(await this.#nodeLists()).size === 1 && (await this.isAgreed())
+  }
+
+  /** What each says of all nodes: role, link and, of those with slots, the epoch. */
+  async #nodeLists() {
+    const views = await this.askAll('CLUSTER', 'NODES')
+    return views.map((text) =>
+      text
+        .trim()
+        .split('\n')
+        .map((line) => {
+          const [id, , flags, primary, , , epoch, link, slots] = line.split(' ')
+          return [id, flags.replace('myself,', ''), primary, slots ? epoch : '', link].join(' ')
+        })
+        .sort()
+        .join(),
+    )
   }
 
   async #slotMaps() {
@@ -140,11 +106,15 @@ class BenchCluster {
     )
   }
 
-  /** Slots of each node, in the order of the ports. @throws Error while the nodes differ or a slot is open. */
-  async slotCounts() {
-    if (new Set(await this.#slotMaps()).size !== 1) throw new Error('the nodes do not agree on the slots')
-    const nodes = await this.askAll('CLUSTER', 'NODES')
-    if (nodes.some((text) => text.includes('['))) throw new Error('a slot is open')
+  /**
+   * Slots of each node, in the order of the ports. The genuine CLI leaves the last word to gossip, so they are given
+   * time. @throws Error while the nodes differ or a slot is open.
+   */
+  async slotCounts(signal) {
+    await until('the nodes agree on the slots', SETTLE_MS, signal, async () => {
+      const nodes = await this.askAll('CLUSTER', 'NODES')
+      return new Set(await this.#slotMaps()).size === 1 && nodes.every((text) => !text.includes('['))
+    })
     const counts = this.ports.map(() => 0)
     for (const [start, end, [, port]] of await this.connections[0].call(['CLUSTER', 'SLOTS'])) {
       counts[this.ports.indexOf(port)] += end - start + 1
@@ -152,32 +122,29 @@ class BenchCluster {
     return counts
   }
 
-  async keyCounts() {
-    return this.askAll('DBSIZE')
-  }
-
-  /** Of all keys and values, wherever they are. */
-  async digest() {
-    const [digests, sizes] = await Promise.all([this.askAll('DEBUG', 'DIGEST'), this.keyCounts()])
+  /** How many of all the keys, wherever they are, and a digest of them and their values; replicas' copies left out. */
+  async contents() {
+    const roles = await this.askAll('ROLE')
+    const primaries = this.connections.filter((_, n) => roles[n][0] === 'master')
+    const ask = (...words) => Promise.all(primaries.map((connection) => connection.call(words, 120_000)))
+    const [digests, sizes] = await Promise.all([ask('DEBUG', 'DIGEST'), ask('DBSIZE')])
     let sum = Buffer.alloc(20)
     // A server's digest is the XOR of its keys' and, unless it is empty, of a constant for database 0.
     for (const [n, text] of digests.entries()) {
       sum = xor(sum, Buffer.from(text, 'hex'))
       if (sizes[n] > 0) sum = xor(sum, DATABASE_0)
     }
-    return sum.toString('hex')
+    return {keys: sizes.reduce((total, size) => total + size, 0), digest: sum.toString('hex')}
   }
 
   async resetStats() {
     await this.askAll('CONFIG', 'RESETSTAT')
-    this.#cpuBefore = await this.#cpuSeconds()
+    this.#cpuBefore = await this.#servers.cpuSeconds()
   }
-
-  #cpuBefore = []
 
   /** Since resetStats: CPU of all servers, and how long each was inside MIGRATE, in seconds. */
   async stats() {
-    const cpu = await this.#cpuSeconds()
+    const cpu = await this.#servers.cpuSeconds()
     const commands = await this.askAll('INFO', 'commandstats')
     return {
       serversCpuSeconds: cpu.reduce((sum, seconds, n) => sum + seconds - this.#cpuBefore[n], 0),
@@ -186,24 +153,8 @@ class BenchCluster {
     }
   }
 
-  async #cpuSeconds() {
-    const infos = await this.askAll('INFO', 'cpu')
-    const field = (text, name) => Number(new RegExp(`${name}:([\\d.]+)`).exec(text)?.[1] ?? 0)
-    return infos.map((text) => field(text, 'used_cpu_user') + field(text, 'used_cpu_sys'))
-  }
-
-  async stop() {
-    for (const connection of this.connections) connection.close()
-    const alive = this.#children.filter((child) => child.pid && child.exitCode === null && child.signalCode === null)
-    await Promise.all(
-      alive.map(async (child) => {
-        const ended = once(child, 'exit')
-        child.kill('SIGKILL')
-        await ended
-      }),
-    )
-    this.#guardian?.kill('SIGKILL')
-    rmSync(this.folder, {recursive: true, force: true})
+  stop() {
+    return this.#servers.stop()
   }
 }
 
@@ -212,14 +163,4 @@ const DATABASE_0 = sha1(sha1(Buffer.alloc(4)))
 
 function xor(a, b) {
   return Buffer.from(a.map((byte, at) => byte ^ b[at]))
-}
-
-async function until(what, deadlineMs, signal, holds) {
-  const endsAt = performance.now() + deadlineMs
-  while (performance.now() < endsAt) {
-    signal.throwIfAborted()
-    if (await holds()) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error(`not within ${deadlineMs / 1000} s: ${what}`)
 }

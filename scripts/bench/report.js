@@ -1,113 +1,78 @@
-// What came out, as tables and as a document?
-import {spawnSync} from 'node:child_process'
-import os from 'node:os'
+// What came out, as tables for a terminal and as a document?
+import {pairwise, runsOf, spread} from './comparison.js'
+import {renderTable} from './table.js'
 
-/** One row a contender of one workload on one server. `runs` hold {round, contender, result}. */
-export function summarise({server, workload, rate, contenders, runs}) {
-  const ofContender = (name) => runs.filter((run) => run.contender === name)
+/**
+ * One row a contender of one race. `runs` hold {round, contender, result} or {round, contender, failure}. The first
+ * contender is the measure: `ratio` says how many times as fast as it a row is, `cpuRatio` how much of its CPU it takes.
+ */
+export function summarise({server, workload, rate, contenders}, runs) {
   const [measure] = contenders
-  const rows = contenders.map((contender) => {
-    const own = ofContender(contender.name)
-    const ratios = own.flatMap(({round, result}) => {
-      const rival = ofContender(measure.name).find((run) => run.round === round)
-      return rival ? [rival.result.seconds / result.seconds] : []
-    })
+  const rows = contenders.map(({name, title, isOwn = false}) => {
+    const own = runsOf(runs, name)
     const of = (pick) => spread(own.map(({result}) => pick(result)))
-    const ofClient = (pick) => (rate > 0 ? of(({client}) => pick(client)) : undefined)
     return {
-      contender: contender.name,
-      title: contender.title(server),
+      contender: name,
+      title: title(server),
+      isOwn,
       runs: own.length,
-      ratio: spread(ratios),
+      failure: runs.find((run) => run.contender === name && run.failure !== undefined)?.failure,
+      ratio: pairwise(runs, name, measure.name, (result, rival) => rival.seconds / result.seconds),
       seconds: of(({seconds}) => seconds),
       cpuSeconds: of(({cpuSeconds}) => cpuSeconds),
+      cpuRatio: pairwise(runs, name, measure.name, (result, rival) => result.cpuSeconds / rival.cpuSeconds),
       serversCpuSeconds: of(({serversCpuSeconds}) => serversCpuSeconds),
       /** Of the node that was longest inside MIGRATE: what is left of `seconds` it was free for its clients. */
-      migrateSeconds: of(({migrateSeconds}) => Math.max(...migrateSeconds)),
-      p50: ofClient(({p50}) => p50),
-      p99: ofClient(({p99}) => p99),
-      p999: ofClient(({p999}) => p999),
-      max: ofClient(({max}) => max),
-      clientErrors: ofClient(({errors}) => errors),
-      idleP99: rate > 0 ? of(({idleClient}) => idleClient.p99) : undefined,
+      migrateSeconds: of(({migrateSeconds}) => migrateSeconds && Math.max(...migrateSeconds)),
+      /** From the end of the program until every node serves. */
+      settleSeconds: of(({settleSeconds}) => settleSeconds),
+      p50: of(({client}) => client?.p50),
+      p99: of(({client}) => client?.p99),
+      p999: of(({client}) => client?.p999),
+      max: of(({client}) => client?.max),
+      clientErrors: of(({client}) => client?.errors),
+      idleP99: of(({idleClient}) => idleClient?.p99),
     }
   })
   return {server: server.name, version: server.version, workload: workload.name, title: workload.title, rate, rows}
 }
 
-function spread(values) {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  const median = sorted.length % 2 === 0 ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[Math.floor(middle)]
-  return {median, min: sorted[0], max: sorted.at(-1)}
-}
-
-const COLUMNS = ['', 'times as fast', 'seconds', 'own CPU s', 'servers CPU s', 'in MIGRATE s']
-const CLIENT_COLUMNS = ['client p50 ms', 'p99', 'p99.9', 'longest']
-
-/** A Markdown table with aligned columns: as readable on a terminal as in a README. */
-export function renderTable({rate, rows}) {
-  const hasErrors = rows.some(({clientErrors}) => clientErrors?.max > 0)
-  const header = [...COLUMNS, ...(rate > 0 ? CLIENT_COLUMNS : []), ...(hasErrors ? ['client errors'] : [])]
-  const lines = rows.map((row) => [
-    row.title,
-    range(row.ratio, 2),
-    range(row.seconds, 2),
-    single(row.cpuSeconds, 2),
-    single(row.serversCpuSeconds, 2),
-    single(row.migrateSeconds, 2),
-    ...(rate > 0 ? [single(row.p50, 2), range(row.p99, 1), single(row.p999, 1), range(row.max, 1)] : []),
-    ...(hasErrors ? [range(row.clientErrors, 0)] : []),
-  ])
-  const widths = header.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column].length), 3))
-  const toRow = (cells) => `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(' | ')} |`
-  return [toRow(header), `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...lines.map(toRow)].join('\n')
-}
-
-function range({median, min, max}, digits) {
-  return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
-}
-
-function single({median}, digits) {
-  return median.toFixed(digits)
-}
+const COLUMNS = [
+  {title: 'times as fast', cell: ({ratio}) => range(ratio, 2)},
+  {title: 'seconds', cell: ({seconds}) => range(seconds, 2)},
+  {title: 'until all serve s', cell: ({settleSeconds}) => range(settleSeconds, 2)},
+  {title: 'own CPU s', cell: ({cpuSeconds}) => single(cpuSeconds, 2)},
+  {title: "of the first's CPU", cell: ({cpuRatio}) => range(cpuRatio, 2)},
+  {title: 'servers CPU s', cell: ({serversCpuSeconds}) => single(serversCpuSeconds, 2)},
+  {title: 'in MIGRATE s', cell: ({migrateSeconds}) => single(migrateSeconds, 2)},
+  {title: 'client p50 ms', cell: ({p50}) => single(p50, 2)},
+  {title: 'p99', cell: ({p99}) => range(p99, 1)},
+  {title: 'p99.9', cell: ({p999}) => single(p999, 1)},
+  {title: 'longest', cell: ({max}) => range(max, 1)},
+  {title: 'client errors', cell: ({clientErrors}) => (clientErrors?.max > 0 ? range(clientErrors, 0) : '')},
+]
 
 export function renderSummary(summary) {
   const {server, version, title, rate, rows} = summary
   const client = rate > 0 ? `, a client at ${rate.toLocaleString('en')} operations a second` : ', no client'
-  const idle = rate > 0 ? `\n\nThe client's p99 before the move: ${range(spreadOfIdle(rows), 1)} ms.` : ''
-  return `**${title}** (${server}, ${version}${client})\n\n${renderTable(summary)}${idle}`
+  const used = COLUMNS.filter(({cell}) => rows.some((row) => cell(row) !== ''))
+  const name = (row) => (row.failure === undefined ? row.title : `${row.title} (FAILED)`)
+  const table = renderTable(
+    ['', ...used.map((column) => column.title)],
+    rows.map((row) => [name(row), ...used.map(({cell}) => cell(row))]),
+  )
+  const idle = spread(rows.flatMap(({idleP99}) => (idleP99 ? [idleP99.min, idleP99.median, idleP99.max] : [])))
+  const baseline = idle ? `\n\nThe client's p99 before the move: ${range(idle, 1)} ms.` : ''
+  return `**${title}** (${server}, ${version}${client})\n\n${table}${baseline}`
 }
 
-function spreadOfIdle(rows) {
-  const medians = spread(rows.map(({idleP99}) => idleP99.median))
-  return {
-    median: medians.median,
-    min: Math.min(...rows.map(({idleP99}) => idleP99.min)),
-    max: Math.max(...rows.map(({idleP99}) => idleP99.max)),
-  }
+/** `2.41 (2.20–2.60)`, or nothing. */
+export function range(spread, digits) {
+  if (!spread) return ''
+  const {median, min, max} = spread
+  return `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`
 }
 
-export function machine() {
-  const [{model} = {model: 'unknown CPU'}] = os.cpus()
-  return {
-    cpu: model.trim(),
-    cores: os.cpus().length,
-    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-    system: `${os.type()} ${os.release()}`,
-    node: process.version,
-    commit: spawnSync('git', ['describe', '--always', '--dirty'], {encoding: 'utf8'}).stdout?.trim() || 'unknown',
-    date: new Date().toISOString().slice(0, 10),
-  }
-}
-
-export function renderHowMade({cpu, cores, memoryGiB, system, node, commit, date}, argv, rounds) {
-  const command = ['npm run bench', ...(argv.length > 0 ? ['--', ...argv] : [])].join(' ')
-  return [
-    `Made on ${date} with \`${command}\` at commit ${commit}: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node.js ${node};`,
-    'client, servers and the one that moves the slots share these cores, on loopback. Every run has fresh servers; the',
-    `contenders take turns, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}. Median (least–most); the ratio is that of neighbouring runs. Times are those of the whole process.`,
-    'The client is an open loop: its latency counts from the moment an operation was due. After each run all keys and a',
-    'digest of their values were as before, and both `check`s passed.',
-  ].join('\n')
+export function single(spread, digits) {
+  return spread?.median.toFixed(digits) ?? ''
 }

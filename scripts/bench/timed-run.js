@@ -3,6 +3,11 @@ import {spawn} from 'node:child_process'
 import {closeSync, openSync, readFileSync} from 'node:fs'
 import path from 'node:path'
 
+const LOG = 'contender.log'
+
+/** A contender did not do what it was told to. The others can go on. */
+export class ContenderError extends Error {}
+
 /** Ended by SIGTERM, which bash passes on as SIGKILL. */
 const running = new Set()
 process.on('exit', () => {
@@ -16,14 +21,30 @@ process.on('exit', () => {
 const SCRIPT = `TIMEFORMAT='%3R %3U %3S'
   time { "$@" 2>&1 & program=$!; trap 'kill -9 $program' TERM; wait $program; }`
 
+/** What a person has set for other clusters must not lead the contenders astray. */
+function environment(stateHome) {
+  const env = {...process.env, XDG_STATE_HOME: stateHome, NO_COLOR: '1'}
+  for (const name of ['RCLUSTER_SEED', 'RCLUSTER_PASSWORD', 'REDISCLI_AUTH', 'VALKEYCLI_AUTH', 'NODE_OPTIONS']) {
+    delete env[name]
+  }
+  return env
+}
+
+/** The end of what the last program in `folder` printed. */
+export function outputTail(folder) {
+  return readFileSync(path.join(folder, LOG), 'utf8').slice(-1500)
+}
+
 /**
  * Its output goes to a file in `folder`: reading along would cost time on a machine with few cores.
- * @throws Error with the end of its output when it fails, or when `deadlineMs` passes.
+ * @throws ContenderError with the end of its output when it fails, or when `deadlineMs` passes.
  */
-export async function runTimed([program, ...args], {folder, env, deadlineMs, signal}) {
-  const log = path.join(folder, 'contender.log')
-  const output = openSync(log, 'w')
-  const child = spawn('bash', ['-c', SCRIPT, 'bench', program, ...args], {env, stdio: ['ignore', output, 'pipe']})
+export async function runTimed([program, ...args], {folder, deadlineMs, signal}) {
+  const output = openSync(path.join(folder, LOG), 'w')
+  const child = spawn('bash', ['-c', SCRIPT, 'bench', program, ...args], {
+    env: environment(folder),
+    stdio: ['ignore', output, 'pipe'],
+  })
   closeSync(output)
   running.add(child)
   let times = ''
@@ -43,9 +64,9 @@ export async function runTimed([program, ...args], {folder, env, deadlineMs, sig
       child.on('error', reject)
       child.on('close', resolve)
     })
-    const tail = () => readFileSync(log, 'utf8').slice(-1500)
     if (why || code !== 0) {
-      throw new Error(`${program} ${args.join(' ')} ${why ?? `ended with exit code ${code}`}:\n${tail()}`)
+      const how = why ?? `ended with exit code ${code}`
+      throw new ContenderError(`${program} ${args.join(' ')} ${how}:\n${outputTail(folder)}`)
     }
     const [seconds, user, system] = times.trim().split('\n').at(-1).split(' ').map(Number)
     return {seconds, cpuSeconds: user + system}
