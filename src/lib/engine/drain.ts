@@ -42,7 +42,7 @@ export const LIST_LIMIT = 1000
  * target would be voted down by the others.
  */
 const MIGRATE_TIMEOUT_MS = 5000
-/** Ten times what a target was seen to need for its part of a hash, the slowest type. */
+/** Seven times what a target was seen to need for its part of a hash, the slowest type: 13 ms. */
 const MIGRATE_TIMEOUT_MS_PER_MB = 100
 /** After a timeout: what was seen to be too short is not tried again. */
 const MORE_PATIENCE = 4

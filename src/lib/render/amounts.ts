@@ -1,8 +1,8 @@
 /** How are counts, bytes and times written? */
 
-/** 1234567 → "1,234,567". */
+/** 1234567 → "1,234,567". Not by toLocaleString, whose first call takes 12 ms. */
 export function formatCount(value: number): string {
-  return Math.round(value).toLocaleString('en-US')
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
 /** At most four characters and a letter: 999, 12.3k, 4.56M. */

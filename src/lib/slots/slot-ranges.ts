@@ -50,15 +50,27 @@ export function formatSlots(slots: Iterable<number>): string {
  * @throws RangeError naming the first word that is no slot or no ascending range within 0-16383.
  */
 export function parseRanges(text: string): SlotRanges {
-  const slots: number[] = []
-  for (const word of text.split(/[\s,]+/).filter((part) => part !== '')) {
+  const ranges: SlotRange[] = []
+  for (const word of text.split(/[\s,]+/)) {
+    if (word === '') continue
     const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(word)
     const start = match ? Number(match[1]) : Number.NaN
     const end = match ? Number(match[2] ?? match[1]) : Number.NaN
     if (!(start <= end && end < SLOT_COUNT)) {
       throw new RangeError(`"${word}" is not a slot or a range of slots within 0-${SLOT_COUNT - 1}`)
     }
-    for (let slot = start; slot <= end; slot++) slots.push(slot)
+    ranges.push({start, end})
   }
-  return rangesFromSlots(slots)
+  return union(ranges)
+}
+
+/** Any order, overlaps and neighbours are fine. */
+function union(ranges: readonly SlotRange[]): SlotRanges {
+  const merged: {start: number; end: number}[] = []
+  for (const {start, end} of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = merged.at(-1)
+    if (last && start <= last.end + 1) last.end = Math.max(last.end, end)
+    else merged.push({start, end})
+  }
+  return merged
 }

@@ -1,7 +1,7 @@
 /** Who is who in a topology? Reads a Topology, changes nothing. */
 import {createHash} from 'node:crypto'
 import {UsageError} from '../errors.ts'
-import {formatRanges, rangesFromSlots, type SlotRanges} from '../slots/slot-ranges.ts'
+import {formatRanges, type SlotRange, type SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Shard, type Topology} from './model.ts'
 
 /** All primaries, slotless and unreachable ones too, in the order of the shards. */
@@ -32,17 +32,26 @@ const slotsByOwner = new WeakMap<Topology, ReadonlyMap<NodeId, SlotRanges>>()
 export function slotsOf(topology: Topology, id: NodeId): SlotRanges {
   let byOwner = slotsByOwner.get(topology)
   if (!byOwner) {
-    const slots = new Map<NodeId, number[]>()
-    for (const [slot, owner] of topology.owners.entries()) {
-      if (owner === undefined) continue
-      const owned = slots.get(owner)
-      if (owned) owned.push(slot)
-      else slots.set(owner, [slot])
-    }
-    byOwner = new Map([...slots].map(([owner, owned]) => [owner, rangesFromSlots(owned)]))
+    byOwner = rangesByOwner(topology.owners)
     slotsByOwner.set(topology, byOwner)
   }
   return byOwner.get(id) ?? []
+}
+
+function rangesByOwner(owners: readonly (NodeId | undefined)[]): ReadonlyMap<NodeId, SlotRanges> {
+  const byOwner = new Map<NodeId, SlotRange[]>()
+  let start = 0
+  for (let slot = 1; slot <= owners.length; slot++) {
+    const owner = owners[start]
+    if (slot < owners.length && owners[slot] === owner) continue
+    if (owner !== undefined) {
+      const ranges = byOwner.get(owner)
+      if (ranges) ranges.push({start, end: slot - 1})
+      else byOwner.set(owner, [{start, end: slot - 1}])
+    }
+    start = slot
+  }
+  return byOwner
 }
 
 /** 16 hex digits that are equal for equal settled slot maps: first half of a SHA-256 over sorted "id:ranges" lines. */
