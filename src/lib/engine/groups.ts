@@ -10,7 +10,7 @@ export interface Group {
 }
 
 /** A group of empty slots is cheap to hold open. */
-const EMPTY_SLOTS_PER_GROUP = 128
+const EMPTY_SLOTS_PER_GROUP = 256
 /** With keys inside, slots stay open as briefly as can be: a few dozen milliseconds of MIGRATE. */
 const SLOTS_PER_GROUP = 16
 const KEYS_PER_GROUP = 5000

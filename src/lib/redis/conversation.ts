@@ -8,12 +8,22 @@ import type {Argument} from './encode-command.ts'
 import {encodeCommand} from './encode-command.ts'
 import {ErrorReply, type Reply, ReplyReader} from './replies.ts'
 
-/** A large command goes at once: it is worth a write of its own, and a source is idle until its next MIGRATE is there. */
+/** A large command goes at once: a source is idle until its next MIGRATE is there. */
 const HOLD_BELOW_BYTES = 1024
 
 interface Asked {
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
+  /** As performance.now() tells time. */
+  readonly dueAtMs: number
+  readonly deadlineMs: number
+}
+
+export interface ConversationOptions {
+  /** What the caller gets for an error reply, or for the end of the connection. */
+  readonly translate: (error: Error) => Error
+  /** The next answer has not come in `deadlineMs`. */
+  readonly onOverdue: (deadlineMs: number) => void
 }
 
 /** The server said no. */
@@ -25,51 +35,78 @@ export class Conversation {
   readonly #stream: Duplex
   readonly #reader = new ReplyReader()
   readonly #asked: Asked[] = []
+  readonly #options: ConversationOptions
+  /** Commands that leave at the end of this turn. */
+  readonly #held: (string | Buffer)[] = []
   #answered = 0
   #end: Error | undefined
+  #timer: NodeJS.Timeout | undefined
 
   /** Takes the stream over: nobody else may write to it or read from it any more. */
-  constructor(stream: Duplex) {
+  constructor(stream: Duplex, options: ConversationOptions) {
     this.#stream = stream
+    this.#options = options
     stream.removeAllListeners('data')
     stream.on('data', (chunk: Buffer) => this.#hear(chunk))
     stream.once('close', () => this.end(new Error('Connection is closed.')))
   }
 
-  get isOpen(): boolean {
-    return this.#end === undefined
-  }
-
-  /** @throws ReplyFailure when the server answers with an error; the reason of the end when the connection ends before. */
-  ask(command: readonly Argument[]): Promise<Reply> {
+  /**
+   * @throws what `translate` makes of a ReplyFailure when the server answers with an error, and of the reason of the end
+   *   when the connection ends before.
+   */
+  ask(command: readonly Argument[], deadlineMs: number): Promise<Reply> {
     return new Promise((resolve, reject) => {
       if (this.#end) {
-        reject(this.#end)
+        reject(this.#options.translate(this.#end))
         return
       }
-      this.#asked.push({resolve, reject})
-      const bytes = encodeCommand(command)
-      if (bytes.length < HOLD_BELOW_BYTES) this.#holdWrites()
-      this.#stream.write(bytes)
+      this.#asked.push({resolve, reject, dueAtMs: performance.now() + deadlineMs, deadlineMs})
+      this.#timer ??= this.#wake(deadlineMs)
+      this.#send(encodeCommand(command))
     })
   }
 
   /** What is under way fails with `reason`, and so does all that is asked later. The stream is left to its owner. */
   end(reason: Error): void {
     this.#end ??= reason
-    for (const {reject} of this.#asked.splice(0).slice(this.#answered)) reject(this.#end)
+    clearTimeout(this.#timer)
+    const open = this.#asked.splice(0).slice(this.#answered)
     this.#answered = 0
+    for (const {reject} of open) reject(this.#options.translate(this.#end))
+  }
+
+  /**
+   * One timer for all, since setting one for each of thousands of commands costs more than sending them. The first that
+   * waits is the first to be overdue, as long as no later one is given less time.
+   */
+  #wake(afterMs: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#timer = undefined
+      const first = this.#asked[this.#answered]
+      if (!first) return
+      const leftMs = first.dueAtMs - performance.now()
+      if (leftMs > 0) this.#timer = this.#wake(leftMs)
+      else this.#options.onOverdue(first.deadlineMs)
+    }, afterMs).unref()
   }
 
   /**
    * All small commands of one turn of the event loop leave in one write: written one by one, thousands of them cost more
    * in system calls than in everything else, on both sides.
    */
-  #holdWrites(): void {
-    const stream = this.#stream
-    if (stream.writableCorked > 0) return
-    stream.cork()
-    process.nextTick(() => stream.uncork())
+  #send(bytes: string | Buffer): void {
+    if (this.#held.length === 0 && bytes.length < HOLD_BELOW_BYTES) process.nextTick(() => this.#sendHeld())
+    this.#held.push(bytes)
+    if (bytes.length >= HOLD_BELOW_BYTES) this.#sendHeld()
+  }
+
+  #sendHeld(): void {
+    const held = this.#held.splice(0)
+    if (held.length === 0) return
+    if (held.every((bytes) => typeof bytes === 'string')) this.#stream.write(held.join(''))
+    else
+      this.#stream.write(Buffer.concat(held.map((bytes) => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes))))
   }
 
   #hear(chunk: Buffer): void {
@@ -87,7 +124,7 @@ export class Conversation {
         return
       }
       this.#answered++
-      if (reply instanceof ErrorReply) asked.reject(new ReplyFailure(reply.text))
+      if (reply instanceof ErrorReply) asked.reject(this.#options.translate(new ReplyFailure(reply.text)))
       else asked.resolve(reply)
     }
     if (this.#answered === this.#asked.length || this.#answered > 1024) {

@@ -138,30 +138,30 @@ export class NodeClient implements NodePort {
     return beyond
   }
 
-  async setImporting(slot: number, from: NodeId): Promise<void> {
-    await this.#setslot(slot, ['IMPORTING', from])
+  setImporting(slot: number, from: NodeId): Promise<void> {
+    return this.#setslot(slot, ['IMPORTING', from])
   }
 
-  async setMigrating(slot: number, to: NodeId): Promise<void> {
-    await this.#setslot(slot, ['MIGRATING', to])
+  setMigrating(slot: number, to: NodeId): Promise<void> {
+    return this.#setslot(slot, ['MIGRATING', to])
   }
 
-  async setStable(slot: number): Promise<void> {
-    await this.#setslot(slot, ['STABLE'])
+  setStable(slot: number): Promise<void> {
+    return this.#setslot(slot, ['STABLE'])
   }
 
-  async assignSlot(slot: number, owner: NodeId): Promise<void> {
-    await this.#setslot(slot, ['NODE', owner])
+  assignSlot(slot: number, owner: NodeId): Promise<void> {
+    return this.#setslot(slot, ['NODE', owner])
   }
 
-  async #setslot(slot: number, words: readonly string[]): Promise<void> {
+  #setslot(slot: number, words: readonly string[]): Promise<void> {
     const turn = this.#nextSetslotWire++ % this.#setslotWires
     const wire = turn === 0 ? this.#control : this.#wire(`setslot ${turn}`, 0)
-    await wire.call(['CLUSTER', 'SETSLOT', slot, ...words])
+    return wire.call(['CLUSTER', 'SETSLOT', slot, ...words]).then(noAnswer)
   }
 
-  async countKeys(slot: number, database: number): Promise<number> {
-    return Number(await this.#data(database).call(['CLUSTER', 'COUNTKEYSINSLOT', slot]))
+  countKeys(slot: number, database: number): Promise<number> {
+    return this.#data(database).call(['CLUSTER', 'COUNTKEYSINSLOT', slot]).then(Number)
   }
 
   async listKeys(slot: number, limit: number, database: number): Promise<Buffer[]> {
@@ -361,6 +361,8 @@ function isClientAtWork(line: string): boolean {
   const isServer = /[SM]/.test(field('flags')) || field('cmd') === 'restore-asking'
   return line !== '' && !isServer && Number(field('idle')) < AWAKE_SECONDS
 }
+
+function noAnswer(): void {}
 
 function text(reply: Reply): string {
   return Buffer.isBuffer(reply) ? reply.toString('utf8') : String(reply)

@@ -78,9 +78,9 @@ export class Wire {
   }
 
   /** Carries out one command. Commands called together travel together and are carried out in order. */
-  async call(command: readonly Argument[], deadlineMs = this.#options.commandTimeoutMs): Promise<Reply> {
-    const line = this.#line ?? (await this.#open())
-    return this.#within(deadlineMs, line.redis, this.#send(line, command))
+  call(command: readonly Argument[], deadlineMs = this.#options.commandTimeoutMs): Promise<Reply> {
+    if (this.#line) return this.#send(this.#line, command, deadlineMs)
+    return this.#open().then((line) => this.#send(line, command, deadlineMs))
   }
 
   /** Several commands with nothing in between; the first that fails is the failure of all. */
@@ -89,12 +89,12 @@ export class Wire {
     deadlineMs = this.#options.commandTimeoutMs,
   ): Promise<Reply[]> {
     const line = this.#line ?? (await this.#open())
-    return this.#within(deadlineMs, line.redis, Promise.all(commands.map((command) => this.#send(line, command))))
+    return Promise.all(commands.map((command) => this.#send(line, command, deadlineMs)))
   }
 
-  #send({conversation}: Line, command: readonly Argument[]): Promise<Reply> {
+  #send({conversation}: Line, command: readonly Argument[], deadlineMs: number): Promise<Reply> {
     this.#spokeAtMs = performance.now()
-    return conversation.ask(command)
+    return conversation.ask(command, deadlineMs)
   }
 
   /** Ends the connection; what is pending fails with 'closed', and so does every later call. */
@@ -136,7 +136,14 @@ export class Wire {
       this.#drop(redis)
       throw this.#failure('closed', 'the connection was ended')
     }
-    this.#line = {redis, conversation: new Conversation(redis.stream)}
+    const conversation = new Conversation(redis.stream, {
+      translate: (error) => this.#translate(error, redis),
+      onOverdue: (deadlineMs) => {
+        this.#overdue.set(redis, this.#tooLate(deadlineMs))
+        this.#drop(redis)
+      },
+    })
+    this.#line = {redis, conversation}
     return this.#line
   }
 
@@ -192,8 +199,7 @@ export class Wire {
   #within<T>(deadlineMs: number, redis: Redis, work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => {
-        const text = `${formatAddress(this.#address)} did not answer within ${seconds(deadlineMs)}`
-        const failure = this.#failure('timeout', text)
+        const failure = this.#tooLate(deadlineMs)
         this.#overdue.set(redis, failure)
         reject(failure)
         this.#drop(redis)
@@ -216,6 +222,10 @@ export class Wire {
     redis?.disconnect()
     // By itself it waits for the other end, which may be frozen, and takes late answers for as long.
     redis?.stream?.destroy()
+  }
+
+  #tooLate(deadlineMs: number): NodeError {
+    return this.#failure('timeout', `${formatAddress(this.#address)} did not answer within ${seconds(deadlineMs)}`)
   }
 
   #failure(failure: NodeFailure, message: string): NodeError {
