@@ -36,6 +36,7 @@ describe('looking for big keys', () => {
     expect(survey.keys.map(({slot, from, to}) => ({slot, from, to}))).toEqual([moves[7], moves[4]])
     expect(survey.keys[0]?.keyHex).toBe(keyIn(7, 100).toString('hex'))
     expect(survey.keys[0]?.bytes).toBeGreaterThanOrEqual(9 * MB)
+    expect(survey.keys.map(({type}) => type)).toEqual(['string', 'string'])
     expect(survey.keys[0]?.stallMs).toBeGreaterThan(survey.keys[1]?.stallMs ?? 0)
     expect(survey).toMatchObject({isComplete: true, mayHideOthers: false, keysLookedAt: 32, keysThere: 32})
     expect(cluster.script.changes).toEqual([])

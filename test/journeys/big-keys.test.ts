@@ -39,8 +39,8 @@ forEachKind('big keys', (kind) => {
 
       const planned = await rcluster.ok(...reshard, '--dry-run')
       expect(planned.stdout).toContain('2 keys are big.')
-      expect(planned.stdout).toContain(`"${hash}" (slot 1, `)
-      expect(planned.stdout).toContain(`"${text}" (slot 2, `)
+      expect(planned.stdout).toContain(`"${hash}" (slot 1, hash, `)
+      expect(planned.stdout).toContain(`"${text}" (slot 2, string, `)
 
       const skipping = await rcluster.ok(...reshard, '--skip-big', '4mb', '--yes')
       expect(skipping.stdout).toContain('2 slots stay')

@@ -128,7 +128,7 @@ forEachKind('passwords and functions', (kind) => {
 
   test('a user with the least rights is enough', async () => {
     const rights =
-      '~* +ping +info +dbsize +client|info +migrate +select +restore-asking +memory|usage +dump +pttl +asking +del' +
+      '~* +ping +info +dbsize +client|info +migrate +select +restore-asking +memory|usage +type +dump +pttl +asking +del' +
       ' +cluster|myid +cluster|nodes +cluster|info +cluster|addslots +cluster|delslots +cluster|set-config-epoch' +
       ' +cluster|meet +cluster|replicate +cluster|setslot +cluster|countkeysinslot +cluster|getkeysinslot' +
       ' +cluster|forget +cluster|reset +cluster|bumpepoch +function|dump +function|list +function|restore'

@@ -216,11 +216,9 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     const byHand = new Set(movers.filter(({mover}) => mover === 'migrate').map(({from, to}) => `${from} ${to}`))
     const concerned = plan.moves.filter(({from, to}) => isSkipping || byHand.has(`${from} ${to}`))
     if (concerned.length === 0) return plan
-    const survey = await findBigKeys(session, concerned, {
-      thresholdBytes,
-      isThorough: isSkipping,
-      signal: this.stopSignal,
-    })
+    if (isSkipping) this.note('Looking at every key for --skip-big.')
+    const options = {thresholdBytes, isThorough: isSkipping, signal: this.stopSignal}
+    const survey = await this.stoppable(findBigKeys(session, concerned, options))
     return withBigKeys(session.topology, plan, survey, {isSkipping})
   }
 

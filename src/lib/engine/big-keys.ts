@@ -67,7 +67,8 @@ export async function findBigKeys(
     }
     return look
   })
-  const keys = looks.flatMap((look) => look.found).sort(byStall)
+  const found = await mapBounded(looks, 128, (look) => withTypes(session.node(look.source), look.found))
+  const keys = found.flat().sort(byStall)
   const sum = (of: (look: SourceLook) => number): number => looks.reduce((total, look) => total + of(look), 0)
   return {
     thresholdBytes,
@@ -107,6 +108,10 @@ class SourceLook {
     this.#options = options
     this.#info = serverInfoOf(session.topology, source.id)
     this.#keysOnNode = [...(this.#info?.keysByDatabase.values() ?? [])].reduce((sum, count) => sum + count, 0)
+  }
+
+  get source(): NodeId {
+    return this.#source.id
   }
 
   get found(): BigKey[] {
@@ -249,6 +254,31 @@ class Tally {
 function serverInfoOf(topology: Topology, id: NodeId): ServerInfo | undefined {
   const reach = topology.nodesById.get(id)?.reach
   return reach?.kind === 'reached' && reach.view.serverInfo.version !== '' ? reach.view.serverInfo : undefined
+}
+
+/** Big keys are few: their types, on which the stall depends, are worth a look. */
+async function withTypes(source: NodePort, keys: readonly BigKey[]): Promise<BigKey[]> {
+  const databases = [...new Set(keys.map(({database}) => database))]
+  const typed: BigKey[] = []
+  for (const database of databases) {
+    const own = keys.filter((key) => key.database === database)
+    for (const portion of inPortions(own, PORTION_KEYS)) typed.push(...(await readTypes(source, portion, database)))
+  }
+  return typed
+}
+
+async function readTypes(source: NodePort, keys: readonly BigKey[], database: number): Promise<BigKey[]> {
+  try {
+    const names = keys.map(({keyHex}) => Buffer.from(keyHex, 'hex'))
+    const types = await source.readKeyTypes(names, database)
+    return keys.map((key, index) => {
+      const type = types[index]
+      return type === undefined ? key : {...key, type, stallMs: expectedStallMs(key.bytes, type)}
+    })
+  } catch (error) {
+    if (error instanceof NodeError && error.failure === 'permission') return [...keys]
+    throw error
+  }
 }
 
 /** The shortest of the nodes that the keys stall; undefined where none of them tells. */

@@ -79,6 +79,8 @@ export interface NodePort {
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]>
   /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. */
   measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]>
+  /** TYPE of each key ('string', 'hash' …; a module's own name), undefined for a key that is gone. */
+  readKeyTypes(keys: readonly Buffer[], database: number): Promise<(string | undefined)[]>
   /** 'none' when not one of the keys existed any more. */
   migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'>
   /** The key's serialised value and remaining life, `undefined` when it does not exist. Asks with ASKING. */

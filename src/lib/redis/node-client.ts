@@ -175,6 +175,12 @@ export class NodeClient implements NodePort {
     return sizes.map((size) => (size === null ? undefined : Number(size)))
   }
 
+  async readKeyTypes(keys: readonly Buffer[], database: number): Promise<(string | undefined)[]> {
+    const wire = this.#data(database)
+    const types = await Promise.all(keys.map((key) => wire.call(['TYPE', key]).catch(unless('ask', 'none'))))
+    return types.map((type) => (text(type) === 'none' ? undefined : text(type)))
+  }
+
   async migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'> {
     const {host, port} = request.target
     const {username, password} = this.#options

@@ -92,6 +92,16 @@ export class FakePort implements NodePort {
     )
   }
 
+  readKeyTypes(keys: readonly Buffer[], database: number): Promise<(string | undefined)[]> {
+    return this.#call({kind: 'readKeyTypes', keys: keys.length, database}, (server) =>
+      keys.map((key) => {
+        if (!server.keyspace.get(key, database)) return undefined
+        requireServed(server, key, database, false)
+        return 'string'
+      }),
+    )
+  }
+
   migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'> {
     const {target, keys, database, isReplacing, isCopying} = request
     const receiver = this.#cluster.serverAt(target)

@@ -28,6 +28,7 @@ const READING = [
   'countKeys',
   'listKeys',
   'measureKeys',
+  'readKeyTypes',
   'dumpKey',
   'readConfig',
   'listFunctions',
