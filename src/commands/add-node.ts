@@ -103,7 +103,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     if (this.flags['dry-run']) return {outcome: 'planned', plan, elapsedMs: performance.now() - startedAt}
     // Joining takes nothing from anybody, so only the moves that follow are asked about.
     if (this.flags.rebalance) await this.confirm('Join and move slots?')
-    await joinNodes(
+    const joined = await joinNodes(
       session,
       plan,
       strangers.map(({port}) => port),
@@ -114,7 +114,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const names = plan.newcomers.map(({address, role}) => `${address} as ${role}`).join(', ')
     const them = plan.newcomers.length === 1 ? 'it' : 'them'
     this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; every node knows ${them}.`)
-    return this.#rebalance(session, {outcome: 'joined', plan, elapsedMs})
+    return this.#rebalance(session, {outcome: 'joined', plan: joined, elapsedMs})
   }
 
   /**

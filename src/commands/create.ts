@@ -88,7 +88,7 @@ export default class Create extends ClusterCommand<typeof Create> {
     const report = {plan, nodes: addresses.map(formatAddress)}
     if (this.flags['dry-run']) return {outcome: 'planned', ...report, elapsedMs: performance.now() - startedAt}
     await this.confirm('Create this cluster?')
-    await createCluster(
+    const created = await createCluster(
       plan,
       newcomers.map((newcomer) => newcomer.port),
       {deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()},
@@ -98,7 +98,7 @@ export default class Create extends ClusterCommand<typeof Create> {
     const counts = `${plural(plan.primaries.length, 'primary')} and ${plural(replicaCount, 'replica')}`
     const verdict = 'All nodes agree and serve, all 16384 slots are covered.'
     this.print(`Created a cluster of ${counts} in ${formatDuration(elapsedMs)}.\n${verdict}`)
-    return {outcome: 'created', ...report, elapsedMs}
+    return {outcome: 'created', ...report, plan: created, elapsedMs}
   }
 
   /** The topology of the cluster that exactly these nodes form, when it is healthy. */

@@ -276,17 +276,17 @@ forEachTerrain('membership of a node', ({open}) => {
     expect(await failureOf(first.setMigrating(0, third.id))).toEqual(['not-primary', false])
 
     await ground.set(0, keyOf(0, 'a'), 'x')
-    expect(await failureOf(first.reset('soft'))).toEqual(['rejected', false])
-    await third.reset('soft')
-    await Promise.all([first.forget(third.id), second.forget(third.id)])
+    expect(await failureOf(first.reset())).toEqual(['rejected', false])
+    const before = third.id
+    await third.reset()
+    expect(third.id).not.toBe(before)
+    await Promise.all([first.forget(before), second.forget(before)])
     await eventually('nobody knows it any more', async () => {
       const views = await Promise.all([first, second].map((node) => node.readView()))
-      return views.every(({entries}) => entries.every(({id}) => id !== third.id))
+      return views.every(({entries}) => entries.every(({id}) => id !== before))
     })
     expect(await third.readView()).toMatchObject({id: third.id, serverInfo: {keysByDatabase: new Map()}})
     expect((await third.readView()).entries).toHaveLength(1)
-    await third.reset('hard')
-    expect((await self(third)).id).not.toBe(third.id)
     expect((await third.readClusterInfo()).currentEpoch).toBe(0)
   })
 })

@@ -161,6 +161,22 @@ describe('joining', () => {
     expect((await session.observe()).nodes).toHaveLength(8)
   })
 
+  it('gives a new ID to a node that was a member before, and tells it', async () => {
+    const cluster = new FakeCluster({strangers: 2})
+    const before = [3, 4].map((index) => cluster.server(index).id)
+    cluster.server(4).currentEpoch = 7
+    const session = await sessionOn(cluster)
+    const ports = await portsOf(cluster, [3, 4])
+    const newcomers = ports.map(({id, address}) => ({id, address}))
+    const plan = planJoin(session.topology, {newcomers, role: 'replica'})
+    const joined = await joinNodes(session, plan, ports, {deadlineMs})
+    expect(joined.newcomers.map(({id}) => id)).toEqual([3, 4].map((index) => cluster.server(index).id))
+    expect(cluster.server(3).id).toBe(before[0])
+    expect(cluster.server(4).id).not.toBe(before[1])
+    const everybody = cluster.servers.map(({id}) => id).sort()
+    for (const index of cluster.servers.keys()) expect(known(cluster, index)).toEqual(everybody)
+  })
+
   it('gives a replica to the primary that has none', async () => {
     const cluster = new FakeCluster({strangers: 3})
     fill(cluster, '0', 2)

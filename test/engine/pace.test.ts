@@ -5,9 +5,9 @@ import {eventually} from '../support/servers.ts'
 
 describe('the size of a batch', () => {
   it.each([
-    {maxPauseMs: 1, maxKeys: 100, maxBytes: 65_536},
-    {maxPauseMs: 5, maxKeys: 500, maxBytes: 327_680},
-    {maxPauseMs: 0.01, maxKeys: 10, maxBytes: 655},
+    {maxPauseMs: 1, maxKeys: 100, maxBytes: 163_840},
+    {maxPauseMs: 5, maxKeys: 500, maxBytes: 819_200},
+    {maxPauseMs: 0.01, maxKeys: 10, maxBytes: 1638},
   ])('goes by the pause: $maxPauseMs ms', ({maxPauseMs, ...limits}) => {
     expect(limitsForPause(maxPauseMs)).toEqual(limits)
   })

@@ -106,4 +106,32 @@ forEachKind('a node that leaves', (kind) => {
       await servers.stop()
     }
   })
+
+  test('comes back at once and stays, however it was removed', async () => {
+    const servers = await startServers(kind, 5)
+    try {
+      const [a = '', b = '', c = '', guest = '', late = ''] = servers.addresses
+      await rcluster.ok('create', a, b, c, '--yes')
+      await rcluster.ok('add-node', guest, late, a)
+      // As redis-cli removes a node: it keeps the ID that the others ban for a minute.
+      await rcluster.ok('del-node', a, late, '--yes')
+      const id = String(await rawCommand(guest, ['CLUSTER', 'MYID']))
+      for (const member of [a, b, c]) await rawCommand(member, ['CLUSTER', 'FORGET', id])
+      await rawCommand(guest, ['CLUSTER', 'RESET', 'SOFT'])
+
+      const {stdout} = await rcluster.ok('add-node', guest, late, a, '--json')
+      const {result} = JSON.parse(stdout) as {result: {plan: {newcomers: {id: string}[]}}}
+      const joined = result.plan.newcomers.map((node) => node.id)
+      expect(joined).toEqual([
+        String(await rawCommand(guest, ['CLUSTER', 'MYID'])),
+        String(await rawCommand(late, ['CLUSTER', 'MYID'])),
+      ])
+      // Long enough for everybody to have heard everybody, and what the others were told to forget.
+      await new Promise((resolve) => setTimeout(resolve, 3000))
+      for (const member of servers.addresses) expect(await linesOf(member)).toHaveLength(5)
+      expect((await rcluster.run(['check', a])).code).toBe(0)
+    } finally {
+      await servers.stop()
+    }
+  })
 })

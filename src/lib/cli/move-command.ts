@@ -42,7 +42,7 @@ export const moveFlags = {
     default: 'auto',
   }),
   'max-pause': duration({
-    summary: 'How long one MIGRATE should hold its source: sizes the batches, 1ms for 100 keys or 64 KB.',
+    summary: 'How long one MIGRATE should hold its source: sizes the batches, 1ms for 100 keys or 160 KB.',
     default: DEFAULT_MAX_PAUSE_MS,
     defaultHelp: async () => `${DEFAULT_MAX_PAUSE_MS}ms` as never,
   }),

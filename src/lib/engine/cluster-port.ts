@@ -49,6 +49,7 @@ export interface SlotMigration {
 }
 
 export interface NodePort {
+  /** Another one after `reset`. */
   readonly id: NodeId
   /** Where we dialled. */
   readonly address: NodeAddress
@@ -111,8 +112,12 @@ export interface NodePort {
   /** Bans the ID for 60 s as well. An ID that is not known is fine. */
   forget(id: NodeId): Promise<void>
   replicate(primary: NodeId): Promise<void>
-  /** 'hard' gives a new node ID too. */
-  reset(mode: 'soft' | 'hard'): Promise<void>
+  /**
+   * CLUSTER RESET HARD: alone, without slots, epochs at 0, and with a new ID. A node with its old one, as after SOFT, is
+   * thrown out again and again for a minute by nodes that were told to forget it, and by all that those talk to.
+   * @throws NodeError for a primary with keys.
+   */
+  reset(): Promise<void>
 
   /** undefined when the server has no such setting. */
   readConfig(name: string): Promise<string | undefined>

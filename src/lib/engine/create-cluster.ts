@@ -16,31 +16,34 @@ import {
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
+import {startAfresh} from './newcomers.ts'
 import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
 import {mapBounded} from './waiting.ts'
 
 /**
- * Carries out `plan`; `ports` are the planned nodes, which must be empty. Returns when every node knows every other,
- * all agree on slots and roles, and each says that the cluster is up.
+ * Carries out `planned`; `ports` are its nodes, which must be empty. Returns when every node knows every other, all agree
+ * on slots and roles, and each says that the cluster is up.
+ * @returns the plan as it was carried out: nodes that have been members somewhere have new IDs.
  * @throws InterruptedError when the nodes do not get there within the deadline.
  */
 export async function createCluster(
-  plan: CreatePlan,
+  planned: CreatePlan,
   ports: readonly NodePort[],
   options: StageOptions,
-): Promise<void> {
+): Promise<CreatePlan> {
   const stages = new Stages(options)
-  const portOf = portFinder(ports)
   const points = await readMeetPoints(ports)
   requireMeetable(points)
+  const plan = withIds(planned, await startAfresh(ports, stages))
+  const portOf = portFinder(ports)
 
   await undoingOnFailure(ports, async () => {
     stages.begin('Assigning slots')
     await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
-      await giveEpoch(portOf(id), configEpoch)
+      await portOf(id).setConfigEpoch(configEpoch)
       const {first} = splitLast(slots, ports.length)
       if (first.length > 0) await portOf(id).addSlots(first)
-      await Promise.all(replicas.map((replica) => giveEpoch(portOf(replica.id), replica.configEpoch)))
+      await Promise.all(replicas.map((replica) => portOf(replica.id).setConfigEpoch(replica.configEpoch)))
     })
     stages.begin('Introducing the nodes to one another')
     await introduce(points, points, {
@@ -72,6 +75,18 @@ export async function createCluster(
     `rcluster check ${seed ? formatAddress(seed.address) : ''}`,
     () => assignRolesAndWait(plan, points, stages),
   )
+  return plan
+}
+
+function withIds(plan: CreatePlan, idNow: (id: NodeId) => NodeId): CreatePlan {
+  return {
+    ...plan,
+    primaries: plan.primaries.map((primary) => ({
+      ...primary,
+      id: idNow(primary.id),
+      replicas: primary.replicas.map((replica) => ({...replica, id: idNow(replica.id)})),
+    })),
+  }
 }
 
 /** Second half: the nodes know one another and the slots have their owners. */
@@ -122,15 +137,6 @@ function portFinder(ports: readonly NodePort[]): (id: NodeId) => NodePort {
 }
 
 /**
- * Before the nodes meet, since it cannot be done later. A node that was reset softly keeps an old epoch: it is left to
- * the nodes to sort equal ones out.
- */
-async function giveEpoch(port: NodePort, epoch: number): Promise<void> {
-  const {myEpoch} = await port.readClusterInfo()
-  if (myEpoch === 0) await port.setConfigEpoch(epoch)
-}
-
-/**
  * Nodes that did not become a cluster are made what they were, empty and apart, so that the next try finds them so. A
  * reset takes no keys from a primary: the server refuses it when there are any.
  */
@@ -141,7 +147,7 @@ async function undoingOnFailure(ports: readonly NodePort[], work: () => Promise<
     const left: string[] = []
     await mapBounded(ports, 128, async (port) => {
       try {
-        await port.reset('hard')
+        await port.reset()
       } catch (failure) {
         if (!(failure instanceof NodeError)) throw failure
         left.push(formatAddress(port.address))

@@ -16,12 +16,14 @@ import {
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
+import {startAfresh} from './newcomers.ts'
 import type {ClusterSession} from './session.ts'
 import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
 import {mapBounded} from './waiting.ts'
 
 /**
  * Carries out `plan`; `ports` are the newcomers. Returns when every reached node knows every newcomer in its role.
+ * @returns the plan as it was carried out: newcomers that have been members somewhere have new IDs.
  * @throws RefusedError when a newcomer has functions that the cluster has not; InterruptedError when the nodes do not
  *   come to know one another within the deadline.
  */
@@ -30,7 +32,7 @@ export async function joinNodes(
   plan: JoinPlan,
   ports: readonly NodePort[],
   options: StageOptions,
-): Promise<void> {
+): Promise<JoinPlan> {
   const stages = new Stages(options)
   const members = await readMeetPoints(session.reachedPorts())
   const newPoints = await readMeetPoints(ports)
@@ -43,19 +45,17 @@ export async function joinNodes(
     ports.filter(({id}) => joiningAsPrimary.includes(id)),
     stages,
   )
+  const idNow = await startAfresh(ports, stages)
+  const fresh = {...plan, newcomers: plan.newcomers.map((newcomer) => ({...newcomer, id: idNow(newcomer.id)}))}
   // Distinct epochs from the start: newcomers that all have epoch 0 would have to sort that out among themselves.
   const highest = Math.max(0, ...session.topology.nodes.map((node) => node.configEpoch))
-  await Promise.all(
-    newPoints.map(async ({port}, index) => {
-      const {currentEpoch} = await port.readClusterInfo()
-      if (currentEpoch === 0) await port.setConfigEpoch(highest + 1 + index)
-    }),
-  )
+  await Promise.all(ports.map((port, index) => port.setConfigEpoch(highest + 1 + index)))
 
   const seed = formatAddress(session.seed)
   await tellingHowFar('the newcomers may be members already', `rcluster info ${seed}`, () =>
-    introduceAndWait(session, plan, newPoints, all, stages),
+    introduceAndWait(session, fresh, newPoints, all, stages),
   )
+  return fresh
 }
 
 /** From here on the members know the newcomers, or some do. */

@@ -1,8 +1,10 @@
-/** Is a node fit to join? It must be in cluster mode, empty, and know nobody: a merge of two clusters loses data. Reads only. */
+/** Is a node fit to join? It must be in cluster mode, empty, and know nobody: a merge of two clusters loses data. */
 import {NodeError, RefusedError} from '../errors.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
-import {formatAddress, type NodeAddress, type NodeView} from '../topology/model.ts'
+import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
+import type {Stages} from './stages.ts'
+import {mapBounded} from './waiting.ts'
 
 export interface Newcomer {
   readonly port: NodePort
@@ -53,4 +55,22 @@ export function requireEmpty(newcomers: readonly Newcomer[]): void {
       'Take other nodes, or empty these if nothing on them is needed: FLUSHALL and then CLUSTER RESET HARD on each',
     ],
   })
+}
+
+/**
+ * Makes empty nodes that have an epoch what they were when they were new. They were members of a cluster before: nodes
+ * that were told to forget them in the last minute would let them in and throw them out again, so they get new IDs.
+ * @returns the ID that a node has now by the one that it had.
+ */
+export async function startAfresh(ports: readonly NodePort[], stages: Stages): Promise<(id: NodeId) => NodeId> {
+  const infos = await mapBounded(ports, 128, (port) => port.readClusterInfo())
+  const used = ports.filter((_, index) => (infos[index]?.currentEpoch ?? 0) > 0)
+  const idsNow = new Map<NodeId, NodeId>()
+  if (used.length > 0) stages.begin('Giving new IDs to nodes that were members before')
+  await mapBounded(used, 128, async (port) => {
+    const before = port.id
+    await port.reset()
+    idsNow.set(before, port.id)
+  })
+  return (id) => idsNow.get(id) ?? id
 }

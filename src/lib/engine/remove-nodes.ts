@@ -79,7 +79,7 @@ export async function removeNodes(
   const notReset: string[] = []
   await mapBounded(plan.victims, 64, async ({id, address}) => {
     try {
-      await session.node(id).reset('soft')
+      await session.node(id).reset()
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       notReset.push(address)

@@ -22,12 +22,12 @@ const SETSLOT_WIRES = 16
 const AWAKE_SECONDS = 10
 
 export class NodeClient implements NodePort {
-  readonly id: NodeId
   readonly address: NodeAddress
   readonly internalAddress: NodeAddress | undefined
   readonly #options: WireOptions
   readonly #control: Wire
   readonly #wires = new Map<string, Wire>()
+  #id: NodeId
   #setslotWires = 1
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
@@ -41,12 +41,16 @@ export class NodeClient implements NodePort {
     control: Wire,
     options: WireOptions,
   ) {
-    this.id = id
+    this.#id = id
     this.address = address
     this.internalAddress = internalAddress
     this.#control = control
     control.expectNode(id)
     this.#options = options
+  }
+
+  get id(): NodeId {
+    return this.#id
   }
 
   get wantsLogin(): boolean {
@@ -307,8 +311,13 @@ export class NodeClient implements NodePort {
     await this.#control.call(['CLUSTER', 'REPLICATE', primary])
   }
 
-  async reset(mode: 'soft' | 'hard'): Promise<void> {
-    await this.#control.call(['CLUSTER', 'RESET', mode.toUpperCase()])
+  async reset(): Promise<void> {
+    const [, id] = await Promise.all([
+      this.#control.call(['CLUSTER', 'RESET', 'HARD']),
+      this.#control.call(['CLUSTER', 'MYID']),
+    ])
+    this.#id = text(id)
+    for (const wire of [this.#control, ...this.#wires.values()]) wire.expectNode(this.#id)
   }
 
   async readConfig(name: string): Promise<string | undefined> {

@@ -16,7 +16,6 @@ import {migrate, requireServed} from './key-commands.ts'
 import {clusterInfoOf, viewOf} from './view.ts'
 
 export class FakePort implements NodePort {
-  readonly id: NodeId
   readonly address: NodeAddress
   readonly internalAddress: NodeAddress
   readonly wantsLogin = false
@@ -27,11 +26,14 @@ export class FakePort implements NodePort {
   #tail: Promise<unknown> = Promise.resolve()
 
   constructor(cluster: FakeCluster, server: FakeServer) {
-    this.id = server.id
     this.address = server.address
     this.internalAddress = server.address
     this.#cluster = cluster
     this.#server = server
+  }
+
+  get id(): NodeId {
+    return this.#server.id
   }
 
   readView(): Promise<NodeView> {
@@ -190,10 +192,8 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'replicate', peer: primary}, (server) => server.replicate(primary))
   }
 
-  reset(mode: 'soft' | 'hard'): Promise<void> {
-    return this.#call({kind: 'reset', text: mode}, (server) =>
-      server.reset(mode === 'hard' ? this.#cluster.freshId() : undefined),
-    )
+  reset(): Promise<void> {
+    return this.#call({kind: 'reset'}, (server) => server.reset(this.#cluster.freshId()))
   }
 
   readConfig(name: string): Promise<string | undefined> {

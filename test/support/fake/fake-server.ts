@@ -69,7 +69,7 @@ export class FakeServer {
     this.settings = new Map(options.settings)
     this.keyspace = new Keyspace(options.databaseCount)
     this.#resolve = resolve
-    this.#addMyself(0)
+    this.#addMyself()
   }
 
   get me(): Peer {
@@ -240,24 +240,20 @@ export class FakeServer {
     this.follow(primaryId)
   }
 
-  /** `newId` for a hard one. */
-  reset(newId: NodeId | undefined): void {
+  reset(newId: NodeId): void {
     if (!this.isReplica && this.keyspace.keys().length > 0) {
       throw this.says("ERR CLUSTER RESET can't be called with master nodes containing keys")
     }
     if (this.isReplica) this.keyspace = new Keyspace(this.keyspace.databaseCount)
-    const epoch = this.me.configEpoch
     this.peers.clear()
     this.owners.fill(undefined)
     this.#ownSlots = undefined
     this.migrating.clear()
     this.importing.clear()
     this.meetings.length = 0
-    if (newId !== undefined) {
-      this.id = newId
-      this.currentEpoch = 0
-    }
-    this.#addMyself(newId === undefined ? epoch : 0)
+    this.id = newId
+    this.currentEpoch = 0
+    this.#addMyself()
   }
 
   /** A replica takes over, as after a vote. */
@@ -287,13 +283,13 @@ export class FakeServer {
     if (this.isReplica) throw this.says('ERR Please use SETSLOT only with masters.')
   }
 
-  #addMyself(configEpoch: number): void {
+  #addMyself(): void {
     this.peers.set(this.id, {
       id: this.id,
       address: this.address,
       busPort: this.busPort,
       primaryId: undefined,
-      configEpoch,
+      configEpoch: 0,
       isFailed: false,
     })
     this.version++
