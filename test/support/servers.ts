@@ -118,9 +118,12 @@ export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
   return kind
 }
 
-// Below 22768, so that the bus ports stay below Linux' range for outgoing connections.
+// Below 22768, so that the bus ports stay below Linux' range for outgoing connections. RCLUSTER_TEST_FIRST_PORT is for
+// several test runs at once on one machine.
 const PORTS_A_WORKER = 200
-const firstPort = 21_000 + PORTS_A_WORKER * ((Number(process.env['VITEST_POOL_ID'] ?? 1) - 1) % 8)
+const firstPort =
+  Number(process.env['RCLUSTER_TEST_FIRST_PORT'] ?? 21_000) +
+  PORTS_A_WORKER * ((Number(process.env['VITEST_POOL_ID'] ?? 1) - 1) % 8)
 let portsTaken = 0
 
 async function takePort(): Promise<number> {
