@@ -313,6 +313,19 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     expect(await failureOf(source.writeConfig('no-such-setting', '1'))).toEqual(['rejected', false])
   })
 
+  it('has no file to write settings to when it was started without', async () => {
+    expect(await failureOf(source.rewriteConfig())).toEqual(['rejected', false])
+  })
+
+  it('answers any command byte for byte, and errors are answers', async () => {
+    const text = Buffer.from([0, 10, 13, 34, 255])
+    expect(await source.callCommand([Buffer.from('ECHO'), text])).toEqual({reply: text})
+    expect(await source.callCommand([Buffer.from('ping')])).toEqual({reply: 'PONG'})
+    expect(await source.callCommand([Buffer.from('no-such')])).toEqual({
+      error: expect.stringMatching(/^ERR unknown command/),
+    })
+  })
+
   it('hands on functions', async () => {
     expect(await source.listFunctions()).toEqual([])
     await ground.loadFunction(0, 'zebra')

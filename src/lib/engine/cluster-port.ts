@@ -48,6 +48,12 @@ export interface SlotMigration {
   readonly writePauseMs: number | undefined
 }
 
+/** As the protocol has it; bulk strings are Buffers. */
+export type CommandReply = Buffer | string | number | null | readonly CommandReply[]
+
+/** An error that the server answered is an answer. */
+export type CommandAnswer = {readonly reply: CommandReply} | {readonly error: string}
+
 export interface NodePort {
   /** Another one after `reset`. */
   readonly id: NodeId
@@ -122,6 +128,11 @@ export interface NodePort {
   /** undefined when the server has no such setting. */
   readConfig(name: string): Promise<string | undefined>
   writeConfig(name: string, value: string): Promise<void>
+  /** Writes the settings to the node's file. @throws NodeError where it was started without one. */
+  rewriteConfig(): Promise<void>
+
+  /** Any command, byte for byte, on a connection of its own and database 0. */
+  callCommand(words: readonly Buffer[]): Promise<CommandAnswer>
 
   /** Names of the function libraries, sorted; undefined when the server has no functions (before Redis 7). */
   listFunctions(): Promise<readonly string[] | undefined>

@@ -1,7 +1,7 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
+import type {AtomicFamily, CommandAnswer, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -327,6 +327,22 @@ export class NodeClient implements NodePort {
 
   async writeConfig(name: string, value: string): Promise<void> {
     await this.#control.call(['CONFIG', 'SET', name, value])
+  }
+
+  async rewriteConfig(): Promise<void> {
+    await this.#control.call(['CONFIG', 'REWRITE'])
+  }
+
+  async callCommand(words: readonly Buffer[]): Promise<CommandAnswer> {
+    try {
+      return {reply: await this.#wire('call', 0).call(words)}
+    } catch (error) {
+      const answered = `${formatAddress(this.address)} answered: `
+      if (error instanceof NodeError && error.message.startsWith(answered)) {
+        return {error: error.message.slice(answered.length)}
+      }
+      throw error
+    }
   }
 
   async listFunctions(): Promise<readonly string[] | undefined> {

@@ -1,5 +1,11 @@
 /** One connection of one tool to one fake server. */
-import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../../../src/lib/engine/cluster-port.ts'
+import type {
+  AtomicFamily,
+  CommandAnswer,
+  MigrateRequest,
+  NodePort,
+  SlotMigration,
+} from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
 import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
 import {
@@ -204,6 +210,22 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'writeConfig', text: `${name} ${value}`}, (server) => {
       if (!server.settings.has(name)) throw server.says(`ERR Unknown option or number of arguments for CONFIG SET`)
       server.settings.set(name, value)
+    })
+  }
+
+  rewriteConfig(): Promise<void> {
+    return this.#call({kind: 'rewriteConfig'}, (server) => {
+      if (!server.hasConfigFile) throw server.says('ERR The server is running without a config file')
+    })
+  }
+
+  /** PING and ECHO, and no other. */
+  callCommand(words: readonly Buffer[]): Promise<CommandAnswer> {
+    const [name = '', argument] = [words[0]?.toString().toUpperCase(), words[1]]
+    return this.#call({kind: 'callCommand', text: name}, () => {
+      if (name === 'PING' && !argument) return {reply: 'PONG'}
+      if (name === 'ECHO' && argument) return {reply: argument}
+      return {error: `ERR unknown command '${name}'`}
     })
   }
 

@@ -17,6 +17,8 @@ const CHANGING = [
   'replicate',
   'reset',
   'writeConfig',
+  'rewriteConfig',
+  'callCommand',
   'restoreFunctions',
   'startSlotMigration',
   'cancelSlotMigration',
