@@ -180,9 +180,12 @@ forEachKind('import from a server alone', (kind) => {
     expect(await at('same name', 'GET', 'same name')).toEqual(Buffer.from('of 5'))
   })
 
-  test('goes on where it was killed', async () => {
+  test('goes on where it was killed or stopped', async () => {
     await rawCommand(from, ['DEBUG', 'POPULATE', 60_000, 'key', 100], {timeoutMs: 30_000})
-    for (const moment of [0.1, 0.6]) {
+    for (const [moment, signal] of [
+      [0.1, 'SIGKILL'],
+      [0.6, 'SIGINT'],
+    ] as const) {
       const args = ['import', a, '--from', from, '--yes', '--max-bandwidth', '5mb', '--progress', 'ndjson']
       const {child, ended} = rcluster.start(args)
       await new Promise<void>((resolve) => {
@@ -194,9 +197,12 @@ forEachKind('import from a server alone', (kind) => {
         })
         child.on('close', () => resolve())
       })
-      child.kill('SIGKILL')
-      const {stdout} = await ended
+      child.kill(signal)
+      const {code, stdout, stderr} = await ended
       expect(stdout).not.toContain('Copied')
+      if (signal !== 'SIGINT') continue
+      expect(code).toBe(130)
+      expect(stderr).toMatch(/Stopped by SIGINT: [\d,]+ of about 60,000 keys copied/)
     }
     const {code, report} = await importing(a, '--from', from, '--verify')
     expect(code).toBe(0)
@@ -316,7 +322,7 @@ describe('a source with TLS and users of its own', () => {
     })
     expect(`${nobody.code} ${nobody.stderr}`).toMatch(/^4 Error: .*NOAUTH[\s\S]*RCLUSTER_FROM_PASSWORD/)
     const forbidden = await run(...login, '--move')
-    expect(`${forbidden.code} ${forbidden.stderr}`).toMatch(/^5 Error: .*NOPERM/)
+    expect(`${forbidden.code} ${forbidden.stderr}`).toMatch(/^5 [\s\S]*NOPERM[\s\S]*--from-user/)
     expect(await client.exists('key')).toBe(1)
     client.disconnect()
   })

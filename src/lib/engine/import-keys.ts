@@ -291,7 +291,7 @@ export class Import {
         readKeys(server, route.from, {...this.#readOptions, isOver}, async ({keys}) => {
           const likenesses = await this.#followingMoves(() => this.#verifyPortion(server, route, keys))
           this.#note(likenesses, keys, route.from)
-          listener?.({kind: 'keys-loaded', keys: keys.length, bytes: 0})
+          listener?.({kind: 'keys-loaded', keys: keys.length, bytes: bytesOf(keys)})
         }),
       )
     }
