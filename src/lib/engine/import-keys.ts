@@ -83,7 +83,7 @@ interface ImportedKey extends LoadableKey {
 const BUDGET_BYTES = 32 * 1024 * 1024
 const SERVERS_AT_ONCE = 16
 const DIFFERENCES_NAMED = 20
-const COMPARED_AT_ONCE = 8
+const COMPARED_AT_ONCE = 64
 
 export class Import {
   readonly #session: ClusterSession
@@ -146,7 +146,7 @@ export class Import {
       await this.#loader.settle()
     }
     await this.#loader.finish()
-    if (failure !== undefined) throw failure
+    if (failure !== undefined) throw failure as Error
     return this.outcome
   }
 

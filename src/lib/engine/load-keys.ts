@@ -179,7 +179,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
   async finish(): Promise<LoadOutcome> {
     await this.settle()
     if (this.#refusal) throw this.#told(this.#refusal)
-    if (this.#failure !== undefined) throw this.#failure
+    if (this.#failure !== undefined) throw this.#failure as Error
     const {signal} = this.#options
     if (signal?.aborted) throw signal.reason as Error
     return this.outcome
