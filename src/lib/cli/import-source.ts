@@ -147,9 +147,8 @@ export async function openSource(address: NodeAddress, options: ConnectionOption
   }
   try {
     const first = await open(options.addressMap?.get(formatAddress(address)) ?? address)
-    const {info} = first.facts
-    const isCluster = info.isClusterEnabled && info.version !== ''
-    const session = isCluster ? await openItsCluster(address, options, closers) : undefined
+    const {info, isInCluster} = first.facts
+    const session = isInCluster ? await openItsCluster(address, options, closers) : undefined
     const servers = session ? await Promise.all(addressesIn(session).map(open)) : [first]
     const keysByDatabase = new Map<number, number>()
     for (const {facts} of servers) {
