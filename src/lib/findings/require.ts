@@ -46,6 +46,17 @@ export function requireFitForJoins(topology: Topology): void {
   )
 }
 
+/**
+ * A backup needs every slot at a node that can be asked, and none on its way. `isPartialAllowed`: slots may be uncovered and
+ * primaries out of reach, but where keys are must be clear all the same.
+ * @throws RefusedError
+ */
+export function requireFitForBackup(topology: Topology, isPartialAllowed: boolean): void {
+  if (!isPartialAllowed) return requireFitForMoves(topology, {resumable: []})
+  refuse(topology, 'disagreement', disagreements(topology))
+  refuse(topology, 'open-slots', openSlotFindings(topology, topology.openSlots))
+}
+
 function obstructiveSlots(topology: Topology, resumable: FitnessOptions['resumable']): Topology['openSlots'] {
   const moveBySlot = new Map(resumable.map((move) => [move.slot, move]))
   return topology.openSlots.filter((open) => {

@@ -1,7 +1,7 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
+import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration, Snapshot, SnapshotOptions} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -10,6 +10,7 @@ import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encode-command.ts'
 import type {Reply} from './replies.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
+import {openSnapshot} from './snapshot-stream.ts'
 import {Wire, type WireOptions} from './wire.ts'
 
 /**
@@ -32,6 +33,7 @@ export class NodeClient implements NodePort {
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
+  #nextSnapshot = 0
   #isClosed = false
 
   constructor(
@@ -343,8 +345,25 @@ export class NodeClient implements NodePort {
     return (await this.#control.call(['FUNCTION', 'DUMP'])) as Buffer
   }
 
-  async restoreFunctions(payload: Buffer): Promise<void> {
-    await this.#control.call(['FUNCTION', 'RESTORE', payload])
+  async restoreFunctions(payload: Buffer, isReplacing = false): Promise<void> {
+    await this.#control.call(['FUNCTION', 'RESTORE', payload, ...(isReplacing ? ['REPLACE'] : [])])
+  }
+
+  async listUsers(): Promise<readonly string[]> {
+    return ((await this.#control.call(['ACL', 'LIST'])) as readonly Reply[]).map(text)
+  }
+
+  async writeUser(line: string): Promise<void> {
+    const [, name = '', ...rules] = line.split(' ')
+    await this.#control.call(['ACL', 'SETUSER', name, 'reset', ...rules])
+  }
+
+  async openSnapshot(options: SnapshotOptions): Promise<Snapshot> {
+    const info = parseServerInfo(text(await this.#control.call(['INFO', 'server']).catch(unless('permission', ''))))
+    const wire = new Wire(this.address, this.#options)
+    wire.expectNode(this.id)
+    this.#wires.set(`snapshot ${this.#nextSnapshot++}`, wire)
+    return openSnapshot(wire, this.address, info, options)
   }
 
   close(): void {
