@@ -104,7 +104,10 @@ export class Conversation {
   #sendHeld(): void {
     const held = this.#held.splice(0)
     if (held.length === 0) return
-    if (held.every((bytes) => typeof bytes === 'string')) this.#stream.write(held.join(''))
+    const [first] = held
+    // A large one is not copied once more.
+    if (held.length === 1 && first !== undefined) this.#stream.write(first)
+    else if (held.every((bytes) => typeof bytes === 'string')) this.#stream.write(held.join(''))
     else
       this.#stream.write(Buffer.concat(held.map((bytes) => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes))))
   }

@@ -1,7 +1,16 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration, Snapshot, SnapshotOptions} from '../engine/cluster-port.ts'
+import type {
+  AtomicFamily,
+  MigrateRequest,
+  NodePort,
+  RestoreOptions,
+  SerialisedKey,
+  SlotMigration,
+  Snapshot,
+  SnapshotOptions,
+} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -19,6 +28,9 @@ import {Wire, type WireOptions} from './wire.ts'
  */
 const SETSLOT_WIRES = 16
 
+/** The slowest link that is worth waiting for, and a RESTORE at its end: 1 MB a second. */
+const SLOWEST_BYTES_PER_MS = 1000
+
 /** A client that has been silent for longer is asleep. */
 const AWAKE_SECONDS = 10
 
@@ -34,6 +46,8 @@ export class NodeClient implements NodePort {
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
   #nextSnapshot = 0
+  /** Sent with RESTORE, not answered yet. */
+  #restoringBytes = 0
   #isClosed = false
 
   constructor(
@@ -220,6 +234,35 @@ export class NodeClient implements NodePort {
     await this.#data(database).sequence([['ASKING'], ['DEL', key]])
   }
 
+  async restoreKeys(
+    keys: readonly SerialisedKey[],
+    {database, isReplacing, isAsking}: RestoreOptions,
+  ): Promise<(NodeError | undefined)[]> {
+    const wire = this.#wire(`restore ${database}`, database)
+    const bytes = keys.reduce((sum, {payload}) => sum + payload.length, 0)
+    this.#restoringBytes += bytes
+    // What was sent before is answered before.
+    const deadlineMs = this.#options.commandTimeoutMs + this.#restoringBytes / SLOWEST_BYTES_PER_MS
+    const restore = ({key, payload, expiresAtMs}: SerialisedKey): Promise<unknown> => {
+      const command: Argument[] = ['RESTORE', key, expiresAtMs ?? 0, payload]
+      if (isReplacing) command.push('REPLACE')
+      if (expiresAtMs !== undefined) command.push('ABSTTL')
+      return isAsking ? wire.sequence([['ASKING'], command], deadlineMs) : wire.call(command, deadlineMs)
+    }
+    try {
+      return await Promise.all(keys.map((key) => restore(key).then(noAnswer, orThrow)))
+    } finally {
+      this.#restoringBytes -= bytes
+    }
+  }
+
+  async readClock(): Promise<number | undefined> {
+    const reply = await this.#control.call(['TIME']).catch(unless('permission', null))
+    if (reply === null) return undefined
+    const [seconds, microseconds] = (reply as readonly Reply[]).map((word) => Number(text(word)))
+    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+  }
+
   readAtomicFamily(): Promise<AtomicFamily | undefined> {
     this.#atomicFamily ??= this.#readAtomicFamily().catch((error: unknown) => {
       this.#atomicFamily = undefined
@@ -396,7 +439,13 @@ function isClientAtWork(line: string): boolean {
   return line !== '' && !isServer && Number(field('idle')) < AWAKE_SECONDS
 }
 
-function noAnswer(): void {}
+function noAnswer(): undefined {}
+
+/** A failure as an answer among others. */
+function orThrow(error: unknown): NodeError {
+  if (error instanceof NodeError) return error
+  throw error
+}
 
 function text(reply: Reply): string {
   return Buffer.isBuffer(reply) ? reply.toString('utf8') : String(reply)
