@@ -201,7 +201,11 @@ forEachTerrain('slots of a node', ({open}) => {
   const restoring = {database: 0, isReplacing: false, isAsking: false}
 
   it('restores keys, and answers for each', async () => {
-    const [a, b, c] = ['a', Buffer.from([0x00, 0xff, 0x0d, 0x0a]), 'c'].map((tail) => keyOf(26, tail)) as [Buffer, Buffer, Buffer]
+    const [a, b, c] = ['a', Buffer.from([0x00, 0xff, 0x0d, 0x0a]), 'c'].map((tail) => keyOf(26, tail)) as [
+      Buffer,
+      Buffer,
+      Buffer,
+    ]
     await ground.set(0, a, 'lives on')
     await ground.set(0, b, 'goes', {ttlMs: 60_000})
     await ground.set(0, c, 'is in the way')
@@ -224,7 +228,9 @@ forEachTerrain('slots of a node', ({open}) => {
     await ground.set(0, key, 'new')
     expect(await source.restoreKeys([old], {...restoring, isReplacing: true})).toEqual([undefined])
     expect((await source.dumpKey(key, 0))?.payload).toEqual(old.payload)
-    expect(await source.restoreKeys([{...old, key: other, expiresAtMs: Date.now() - 60_000}], restoring)).toEqual([undefined])
+    expect(await source.restoreKeys([{...old, key: other, expiresAtMs: Date.now() - 60_000}], restoring)).toEqual([
+      undefined,
+    ])
     expect(await source.dumpKey(other, 0)).toBeUndefined()
   })
 

@@ -18,7 +18,8 @@ export async function inspectFolder(folder: string): Promise<BackupFolder> {
   try {
     entries = await readdir(target)
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw unfit(`${target} cannot be read as a folder: ${(error as Error).message}`, error)
+    if (codeOf(error) !== 'ENOENT')
+      throw unfit(`${target} cannot be read as a folder: ${(error as Error).message}`, error)
     return {path: target, isThere: false, freeBytes: await freeSpace(path.dirname(target))}
   }
   if (entries.length > 0) {

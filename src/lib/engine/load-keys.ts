@@ -339,8 +339,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
         const node = this.#session.node(id)
         const comparison = await compare(entry.key, node)
         if (comparison === 'gone') again.push(entry)
-        else if (comparison === 'same')
-          settled.push({key: entry.key, fate: entry.isUncertain ? 'copied' : 'identical'})
+        else if (comparison === 'same') settled.push({key: entry.key, fate: entry.isUncertain ? 'copied' : 'identical'})
         else if (conflicts === 'skip') settled.push({key: entry.key, fate: 'skipped'})
         else settled.push({key: entry.key, fate: 'failed', reason: 'the cluster has it with another value'})
       } catch (error) {
@@ -458,7 +457,10 @@ export function haveSameBody(a: Buffer, b: Buffer): boolean {
   return a.subarray(0, -FOOTER_BYTES).equals(b.subarray(0, -FOOTER_BYTES))
 }
 
-async function comparePayloads({key, database, payload, expiresAtMs}: LoadableKey, node: NodePort): Promise<Comparison> {
+async function comparePayloads(
+  {key, database, payload, expiresAtMs}: LoadableKey,
+  node: NodePort,
+): Promise<Comparison> {
   const theirs = await node.dumpKey(key, database)
   if (!theirs) return 'gone'
   const theirEndMs = theirs.ttlMs === undefined ? undefined : Date.now() + theirs.ttlMs
@@ -479,8 +481,11 @@ function isUnreadable(error: NodeError): boolean {
 function adviceOnLoading({failure, message}: NodeError): string[] {
   if (failure === 'out-of-memory') return ['Raise maxmemory, or add nodes: rcluster add-node NEW SEED --rebalance']
   if (/DUMP payload version or checksum/i.test(message)) {
-    return ['Keys of a newer server cannot be read by an older one: upgrade the cluster to at least the version that wrote them']
+    return [
+      'Keys of a newer server cannot be read by an older one: upgrade the cluster to at least the version that wrote them',
+    ]
   }
-  if (failure === 'permission') return ['The user needs +restore, +asking, +dump and +pttl, and write access to all keys']
+  if (failure === 'permission')
+    return ['The user needs +restore, +asking, +dump and +pttl, and write access to all keys']
   return []
 }

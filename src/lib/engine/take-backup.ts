@@ -11,7 +11,7 @@ import {formatAddress, type Topology} from '../topology/model.ts'
 import {labelNode, slotMapFingerprint, slotsOf} from '../topology/queries.ts'
 import {type BackupFolder, claimFolder, clearFolder} from './backup-folder.ts'
 import type {BackupFile, BackupManifest} from './backup-manifest.ts'
-import {type EngineListener} from './events.ts'
+import type {EngineListener} from './events.ts'
 import {fetchSnapshot, type SnapshotFile} from './fetch-snapshot.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded, orAbort} from './waiting.ts'
@@ -110,9 +110,13 @@ export async function requireNoMigration(session: ClusterSession): Promise<void>
 }
 
 function slotsOnTheWay(node: string): RefusedError {
-  return new RefusedError('open-slots', `slots are on their way from or to ${node}; their keys may be in two files or in none`, {
-    suggestions: ['Wait until the slots have arrived, and run the command again'],
-  })
+  return new RefusedError(
+    'open-slots',
+    `slots are on their way from or to ${node}; their keys may be in two files or in none`,
+    {
+      suggestions: ['Wait until the slots have arrived, and run the command again'],
+    },
+  )
 }
 
 /** @throws RefusedError 'stale-plan' naming the slots that have another owner now, or none. */
@@ -135,7 +139,10 @@ export function requireUnmoved(before: Topology, after: Topology): void {
 }
 
 /** FUNCTION DUMP of every primary, equal ones told once. */
-export async function collectFunctions(session: ClusterSession, plan: BackupPlan): Promise<BackupManifest['functions']> {
+export async function collectFunctions(
+  session: ClusterSession,
+  plan: BackupPlan,
+): Promise<BackupManifest['functions']> {
   const byDump = new Map<string, {libraries: readonly string[]; dump: string; primaryIds: string[]}>()
   const all = await mapBounded(plan.sources, 64, async ({primary, node}) => {
     const port = session.node(primary.reach.kind === 'reached' ? primary.id : node.id)

@@ -162,7 +162,10 @@ export class RdbParser {
         }
     }
     const name = this.#family === 'redis' ? 'Redis' : 'Valkey'
-    cursor.fail(`${opcode} is no opcode or type of ${name} RDB version ${this.#version} that is known`, cursor.base + start)
+    cursor.fail(
+      `${opcode} is no opcode or type of ${name} RDB version ${this.#version} that is known`,
+      cursor.base + start,
+    )
   }
 
   #header(): void {

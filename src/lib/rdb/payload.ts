@@ -1,5 +1,7 @@
 /** What does RESTORE take? The value as it stands in the RDB data, with the version and a checksum behind it. */
 import {Crc64} from './crc64.ts'
+import {Cursor, Shortage} from './cursor.ts'
+import {RdbError} from './rdb-error.ts'
 import type {RdbKey} from './rdb-items.ts'
 
 const FOOTER_BYTES = 10
@@ -19,6 +21,29 @@ export function functionPayload(libraries: readonly Buffer[], rdbVersion: number
     return [head, code]
   })
   return sealed(parts, rdbVersion)
+}
+
+/** The code of each library in what FUNCTION DUMP answers; undefined when it is not that. */
+export function librariesIn(payload: Buffer): Buffer[] | undefined {
+  const cursor = new Cursor()
+  cursor.window = payloadBody(payload)
+  cursor.total = cursor.window.length
+  const libraries: Buffer[] = []
+  try {
+    while (cursor.at < cursor.total) {
+      if (cursor.byte() !== LIBRARY) return undefined
+      libraries.push(cursor.string())
+    }
+    return libraries
+  } catch (error) {
+    if (error instanceof RdbError || error instanceof Shortage) return undefined
+    throw error
+  }
+}
+
+/** "#!lua name=mylib" on its first line; the name is empty where there is no such line. */
+export function libraryName(code: Buffer): string {
+  return /^#!\S+[^\n]*?\bname=(\S+)/.exec(code.toString('utf8', 0, 1024))?.[1] ?? ''
 }
 
 function sealed(parts: readonly Buffer[], rdbVersion: number): Buffer {

@@ -138,9 +138,14 @@ class Input {
       const chunk = this.#stream.read() as Buffer | null
       if (chunk !== null) return chunk
       if (this.#hasEnded || this.#failure) {
-        throw new NodeError('closed', this.#name, `${this.#name} ended the connection before all of its data was sent`, {
-          cause: this.#failure,
-        })
+        throw new NodeError(
+          'closed',
+          this.#name,
+          `${this.#name} ended the connection before all of its data was sent`,
+          {
+            cause: this.#failure,
+          },
+        )
       }
       await this.#news()
     }

@@ -19,6 +19,7 @@ const CHANGING = [
   'reset',
   'writeConfig',
   'restoreFunctions',
+  'writeUser',
   'startSlotMigration',
   'cancelSlotMigration',
 ] as const
@@ -34,6 +35,8 @@ const READING = [
   'readConfig',
   'listFunctions',
   'dumpFunctions',
+  'listUsers',
+  'openSnapshot',
   'readAtomicFamily',
   'listSlotMigrations',
 ] as const
