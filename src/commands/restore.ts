@@ -174,7 +174,7 @@ export default class Restore extends ClusterCommand<typeof Restore> {
   async #check({sources}: BackupSet): Promise<CheckedFile[]> {
     const listener = this.listener()
     listener({kind: 'phase', text: 'Reading and checking the files'})
-    return mapBounded(sources, 4, (source) => checkFile(source, {signal: this.stopSignal}))
+    return mapBounded(sources, 4, (source) => checkFile(source, this.stopSignal))
   }
 
   #show(files: readonly CheckedFile[], libraries: readonly string[], {topology}: ClusterSession): void {

@@ -114,7 +114,10 @@ describe('keys from outside', () => {
         yield {...key, payload: big}
       }
     }
-    await loadKeys(session, keys(), {conflicts: 'fail', onSettled: (some) => void (settled += some.length)})
+    const count = (some: readonly SettledKey[]): void => {
+      settled += some.length
+    }
+    await loadKeys(session, keys(), {conflicts: 'fail', onSettled: count})
     expect(settled).toBe(40)
     expect(most).toBeLessThan(12)
   })

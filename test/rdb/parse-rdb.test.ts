@@ -42,7 +42,7 @@ function failureOf(data: Buffer): RdbError | undefined {
 }
 
 test('the checksum is that of the servers, whatever the pieces', () => {
-  expect(new Crc64().update(Buffer.from('123456789')).digest().toString('hex')).toBe('cac9d2b8c414d9e9')
+  expect(new Crc64().update(Buffer.from('123456789')).digest().toString('hex')).toBe('cad9b8c414d9c6e9')
   fc.assert(
     fc.property(fc.uint8Array({maxLength: 100}), fc.nat(100), (bytes, cut) => {
       const whole = new Crc64().update(bytes).digest()
@@ -210,13 +210,13 @@ test('a server that computes no checksum is believed, and it is told', () => {
   expect(parse(data)).toEqual([{kind: 'end', isChecked: false}])
 })
 
-test('what is held does not grow with the data', () => {
+test('items come out as the data comes in, and not at its end', () => {
   const key = Buffer.concat([Buffer.from([0, 1, 107, 0x80, 0, 1, 0, 0]), Buffer.alloc(65_536, 'x')])
   const parser = new RdbParser()
   parser.push(Buffer.from('REDIS0011'))
-  const pushed = Array.from(
-    {length: 200},
-    () => parser.push(key.subarray(0, 40_000)).length + parser.push(key.subarray(40_000)).length,
-  )
-  expect(pushed.every((count) => count === 1)).toBe(true)
+  let keys = 0
+  for (let n = 1; n <= 200; n++) {
+    for (let at = 0; at < key.length; at += 10_000) keys += parser.push(key.subarray(at, at + 10_000)).length
+    expect(n - keys).toBeLessThanOrEqual(2)
+  }
 })

@@ -14,8 +14,12 @@ export async function openClusterClient(
   seed: string,
   options: Readonly<Record<string, unknown>> = {},
 ): Promise<ClusterClient> {
-  const open = (address: string): Redis =>
-    new Redis({...splitAddress(address), protocol: 2, disableClientInfo: true, enableReadyCheck: false, ...options})
+  const open = (address: string): Redis => {
+    const fixed = {protocol: 2, disableClientInfo: true, enableReadyCheck: false, retryStrategy: () => null} as const
+    const client = new Redis({...splitAddress(address), ...fixed, ...options})
+    client.on('error', () => {})
+    return client
+  }
   const first = open(seed)
   const rows = (await first.call('CLUSTER', 'SLOTS')) as [number, number, [string, number]][]
   const names = new Set(((await first.call('COMMAND', 'LIST')) as string[]).map((name) => name.toLowerCase()))
@@ -45,7 +49,7 @@ export async function readSpecimens(client: ClusterClient, all: readonly Specime
   const seen: Record<string, unknown> = {}
   for (const {key, read, unordered} of all) {
     const answers: unknown[] = []
-    for (const command of read) answers.push(readable(await client.call(key, command).catch(String)))
+    for (const command of read) answers.push(readable(withoutIdle(command, await client.call(key, command))))
     if (unordered !== undefined) answers[0] = inOrder(answers[0] as string[], unordered)
     const life = Number(await client.call(key, ['PTTL', key]))
     seen[key.toString('latin1')] = {answers, lifeMinutes: life < 0 ? life : Math.round(life / 60_000)}
@@ -57,6 +61,11 @@ function inOrder(words: readonly string[], count: number): string[] {
   const groups: string[][] = []
   for (let at = 0; at < words.length; at += count) groups.push(words.slice(at, at + count))
   return groups.sort((a, b) => (a.join() < b.join() ? -1 : 1)).flat()
+}
+
+/** Rows of XPENDING are [ID, consumer, idle time, deliveries]. */
+function withoutIdle([name]: readonly unknown[], answer: unknown): unknown {
+  return name === 'XPENDING' ? (answer as unknown[][]).map(([id, consumer, , count]) => [id, consumer, count]) : answer
 }
 
 function readable(answer: unknown): unknown {

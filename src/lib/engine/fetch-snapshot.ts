@@ -48,10 +48,12 @@ export async function fetchSnapshot(port: NodePort, path: string, options: Fetch
       const writer = new Writer(file)
       for await (const chunk of snapshot.chunks) {
         hash.update(chunk)
-        options.onRead?.(census.add(parser.push(chunk)), chunk.length)
+        const keys = census.add(parser.push(chunk))
+        options.onRead?.(keys, chunk.length)
         await writer.write(chunk)
       }
-      options.onRead?.(census.add(parser.end()), 0)
+      const keys = census.add(parser.end())
+      options.onRead?.(keys, 0)
       await writer.flush()
       await file.sync()
       await file.close()

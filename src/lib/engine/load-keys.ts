@@ -115,6 +115,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
   readonly #session: ClusterSession
   readonly #options: LoadOptions<K>
   readonly #throttle: Throttle | undefined
+  readonly #clocksAhead = new Map<NodeId, Promise<number | undefined>>()
   readonly #lanes = new Map<string, Lane<K>>()
   readonly #counts = {copied: 0, identical: 0, expired: 0, skipped: 0, failed: 0, bytes: 0}
   readonly #failures: FailedKey[] = []
@@ -183,6 +184,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
 
   #told(failure: unknown): unknown {
     if (!(failure instanceof NodeError)) return failure
+    const {message} = failure
     const {copied, identical, skipped, expired, failed} = this.#counts
     const facts = {
       details: {...failure.details, copied, identical, skipped, expired, failed},
@@ -190,8 +192,8 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
       cause: failure,
     }
     const isNothingDone = copied === 0 && !isTransient(failure)
-    if (isNothingDone) return new RefusedError('target-unfit', `${failure.message}; no key was written`, facts)
-    return new InterruptedError(`${failure.message}; ${copied} keys were written before that`, facts)
+    if (isNothingDone) return new RefusedError('target-unfit', `${message}; no key was written`, facts)
+    return new InterruptedError(`${message}; ${copied} keys were written before that`, facts)
   }
 
   #isUnderWay(): boolean {
@@ -265,7 +267,8 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
 
   async #send(lane: Lane<K>, batch: readonly Entry<K>[]): Promise<void> {
     await this.#throttle?.wait(this.#options.signal)
-    const nowMs = Date.now()
+    const aheadMs = await this.#clockAheadOf(lane.node, batch)
+    const nowMs = aheadMs === undefined ? 0 : Date.now() + aheadMs
     const alive = batch.filter(({key}) => key.expiresAtMs === undefined || key.expiresAtMs > nowMs)
     const settled: SettledKey<K>[] = []
     if (alive.length < batch.length) {
@@ -304,6 +307,24 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
     await this.#tell(settled)
     if (passing) this.#tryAgain(again, passing)
     else if (again.length > 0) this.#enqueue(again)
+  }
+
+  /** Of the node's clock to ours; undefined where it does not tell: then it knows by itself what has expired. */
+  #clockAheadOf(id: NodeId, batch: readonly Entry<K>[]): Promise<number | undefined> | undefined {
+    if (batch.every(({key}) => key.expiresAtMs === undefined)) return undefined
+    let ahead = this.#clocksAhead.get(id)
+    if (!ahead) {
+      const node = Promise.resolve().then(() => this.#session.node(id).readClock())
+      ahead = node.then(
+        (clockMs) => (clockMs === undefined ? undefined : clockMs - Date.now()),
+        () => {
+          this.#clocksAhead.delete(id)
+          return undefined
+        },
+      )
+      this.#clocksAhead.set(id, ahead)
+    }
+    return ahead
   }
 
   async #restore(lane: Lane<K>, entries: readonly Entry<K>[]): Promise<(NodeError | undefined)[]> {
@@ -353,7 +374,6 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
 
   async #tell(settled: readonly SettledKey<K>[]): Promise<void> {
     if (settled.length === 0) return
-    await this.#options.onSettled?.(settled)
     let [bytes, sent] = [0, 0]
     for (const {key, fate, reason} of settled) {
       this.#counts[fate]++
@@ -365,6 +385,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
       }
     }
     this.#counts.bytes += sent
+    await this.#options.onSettled?.(settled)
     this.#unsettledKeys -= settled.length
     this.#unsettledBytes -= bytes
     this.#options.listener?.({kind: 'keys-loaded', keys: settled.length, bytes: sent})
@@ -461,9 +482,9 @@ async function comparePayloads(
   {key, database, payload, expiresAtMs}: LoadableKey,
   node: NodePort,
 ): Promise<Comparison> {
-  const theirs = await node.dumpKey(key, database)
+  const [theirs, clockMs = Date.now()] = await Promise.all([node.dumpKey(key, database), node.readClock()])
   if (!theirs) return 'gone'
-  const theirEndMs = theirs.ttlMs === undefined ? undefined : Date.now() + theirs.ttlMs
+  const theirEndMs = theirs.ttlMs === undefined ? undefined : clockMs + theirs.ttlMs
   return haveSameBody(payload, theirs.payload) && haveSameLife(expiresAtMs, theirEndMs) ? 'same' : 'different'
 }
 

@@ -130,7 +130,7 @@ function slotsOfNodesEntry(slots: unknown): number[] {
 /** Reads the whole file. @throws RefusedError 'damaged-backup' naming what is wrong with it. */
 export async function checkFile(
   source: RdbSource,
-  options: {readonly signal?: AbortSignal | undefined; readonly onRead?: (keys: number, bytes: number) => void},
+  signal: AbortSignal | undefined,
 ): Promise<CheckedFile> {
   const {expected} = source
   try {
@@ -143,10 +143,10 @@ export async function checkFile(
     const hash = createHash('sha256')
     let read = 0
     for await (const chunk of chunksOf(source.path)) {
-      options.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       if (expected) hash.update(chunk)
       read += chunk.length
-      options.onRead?.(census.add(parser.push(chunk)), chunk.length)
+      census.add(parser.push(chunk))
     }
     census.add(parser.end())
     if (expected && hash.digest('hex') !== expected.sha256) {

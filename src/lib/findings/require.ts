@@ -52,7 +52,10 @@ export function requireFitForJoins(topology: Topology): void {
  * @throws RefusedError
  */
 export function requireFitForBackup(topology: Topology, isPartialAllowed: boolean): void {
-  if (!isPartialAllowed) return requireFitForMoves(topology, {resumable: []})
+  if (!isPartialAllowed) {
+    requireFitForMoves(topology, {resumable: []})
+    return
+  }
   refuse(topology, 'disagreement', disagreements(topology))
   refuse(topology, 'open-slots', openSlotFindings(topology, topology.openSlots))
 }

@@ -79,13 +79,16 @@ export class Cursor {
 
   skipString(): void {
     const first = this.byte()
-    if (first >> 6 !== 3) return this.skip(this.#length(first))
-    const encoding = first & 0x3f
-    if (encoding < LZF) return this.skip(1 << encoding)
+    this.skip(first >> 6 === 3 ? this.#encodedLength(first & 0x3f) : this.#length(first))
+  }
+
+  /** Of the rest of a string that is encoded in this way. */
+  #encodedLength(encoding: number): number {
+    if (encoding < LZF) return 1 << encoding
     if (encoding !== LZF) this.fail(`string encoding ${encoding} is unknown`, this.offset - 1)
     const compressed = this.length()
     this.length()
-    this.skip(compressed)
+    return compressed
   }
 
   string(): Buffer {

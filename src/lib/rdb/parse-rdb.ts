@@ -106,7 +106,10 @@ export class RdbParser {
   /** One record, or a Shortage with nothing changed. */
   #record(items: RdbItem[]): void {
     const cursor = this.#cursor
-    if (this.#family === undefined) return this.#header()
+    if (this.#family === undefined) {
+      this.#header()
+      return
+    }
     const start = cursor.at
     const opcode = cursor.byte()
     switch (opcode) {
@@ -153,13 +156,14 @@ export class RdbParser {
           items.push({kind: 'slot-import'})
           return
         }
-        if (this.#version >= 13) return this.#key(items, this.#metadata(start))
-        break
+        if (this.#version < 13) break
+        this.#key(items, this.#metadata(start))
+        return
       default:
-        if (isValueType(opcode, this.#family)) {
-          cursor.at = start
-          return this.#key(items, undefined)
-        }
+        if (!isValueType(opcode, this.#family)) break
+        cursor.at = start
+        this.#key(items, undefined)
+        return
     }
     const name = this.#family === 'redis' ? 'Redis' : 'Valkey'
     cursor.fail(
@@ -172,9 +176,9 @@ export class RdbParser {
     const cursor = this.#cursor
     const magic = cursor.take(9).toString('latin1')
     const match = /^(?:(REDIS)(\d{4})|(VALKEY)(\d{3}))$/.exec(magic)
-    if (!match) return cursor.fail('this is no RDB data: it begins neither with REDIS nor with VALKEY', 0)
-    const version = Number(match[2] ?? match[4])
-    const family = match[1] ? 'redis' : 'valkey'
+    const version = Number(match?.[2] ?? match?.[4])
+    const family = match?.[3] ? 'valkey' : 'redis'
+    if (!match) cursor.fail('this is no RDB data: it begins neither with REDIS nor with VALKEY', 0)
     if (version < 1 || version >= FIRST_OF_VALKEY !== (family === 'valkey')) {
       cursor.fail(`${magic} is no RDB version that is known`, 0)
     }

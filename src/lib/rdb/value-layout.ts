@@ -116,7 +116,10 @@ const VALKEY: ReadonlyMap<number, Layout> = new Map<number, Layout>([[22, many(i
 /** @throws RdbError for a type without a known end. */
 export function skipValue(cursor: Cursor, type: number, family: RdbFamily): void {
   const layout = COMMON.get(type) ?? (family === 'redis' ? REDIS : VALKEY).get(type)
-  if (layout) return layout(cursor)
+  if (layout) {
+    layout(cursor)
+    return
+  }
   const name = family === 'redis' ? 'Redis' : 'Valkey'
   const what = type === 6 ? 'a module value as of before Redis 4.0, whose end cannot be known' : 'unknown'
   cursor.fail(`type ${type} of ${name} is ${what}`)
