@@ -70,14 +70,16 @@ forEachKind('a backup', (kind) => {
         const report = JSON.parse(restored.stdout).result
         expect(report).toMatchObject({outcome: 'restored', origin: 'rcluster', functions: ['mylib'], users: 2})
         expect(report.keys).toMatchObject({copied: all.length + KEYS, expired: 0, failed: 0, skipped: 0})
-        expect(report.verified).toEqual({same: all.length + KEYS, expired: 0, present: 0})
+        // The order of a vector set's nodes is the server's own.
+        const vectors = before.has('vadd') ? 1 : 0
+        expect(report.verified).toEqual({same: all.length + KEYS - vectors, expired: 0, present: vectors})
         const client = await openClusterClient(first)
         expect(await readSpecimens(client, all)).toEqual(seen)
         client.close()
         expect(compareDigests(digest, await digestDataSet(target))).toEqual(SAME)
         for (const address of target) {
           expect(await rawCommand(address, ['FCALL', 'answer', '0'])).toBe(42)
-          expect(await rawCommand(address, ['ACL', 'LIST'])).toEqual(await rawCommand(a, ['ACL', 'LIST']))
+          expect(await usersOf(address)).toEqual(await usersOf(a))
         }
       }
       before.close()
@@ -209,6 +211,12 @@ forEachKind(
   },
   ['valkey-9.1'],
 )
+
+/** Redis 7.0 tells of a default only once it was set. */
+async function usersOf(address: string): Promise<string[]> {
+  const lines = (await rawCommand(address, ['ACL', 'LIST'])) as string[]
+  return lines.map((line) => line.replace(' sanitize-payload', ''))
+}
 
 async function until(holds: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000

@@ -75,7 +75,8 @@ export interface LoadOptions<K extends LoadableKey = LoadableKey> {
   readonly onSettled?: ((settled: readonly SettledKey<K>[]) => Promise<void> | void) | undefined
 }
 
-export type Comparison = 'same' | 'different' | 'gone'
+/** unknown: it is there, and may be the same. */
+export type Comparison = 'same' | 'different' | 'unknown' | 'gone'
 
 const BATCH_KEYS = 256
 /** A key that is larger travels alone. */
@@ -362,7 +363,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
         if (comparison === 'gone') again.push(entry)
         else if (comparison === 'same') settled.push({key: entry.key, fate: entry.isUncertain ? 'copied' : 'identical'})
         else if (conflicts === 'skip') settled.push({key: entry.key, fate: 'skipped'})
-        else settled.push({key: entry.key, fate: 'failed', reason: 'the cluster has it with another value'})
+        else settled.push({key: entry.key, fate: 'failed', reason: BUSY_REASONS[comparison]})
       } catch (error) {
         if (!isTransient(error)) throw error
         again.push(entry)
@@ -487,6 +488,11 @@ async function comparePayloads(
   const theirEndMs = theirs.ttlMs === undefined ? undefined : clockMs + theirs.ttlMs
   return haveSameBody(payload, theirs.payload) && haveSameLife(expiresAtMs, theirEndMs) ? 'same' : 'different'
 }
+
+const BUSY_REASONS = {
+  different: 'the cluster has it with another value',
+  unknown: 'the cluster has it in a form that cannot be compared from here',
+} as const
 
 /** Both in milliseconds of the same clock, or undefined for ever. */
 export function haveSameLife(a: number | undefined, b: number | undefined): boolean {

@@ -159,10 +159,7 @@ export async function restoreKeys(
     signal,
     listener,
     maxBytesPerSecond,
-    compare: async (key, node) => {
-      const {comparison} = await compareKey(key, node, skews)
-      return comparison === 'unknown' ? 'different' : comparison
-    },
+    compare: (key, node) => compareKey(key, node, skews),
   })
   await mapBounded(files, FILES_AT_ONCE, async (file) => {
     for await (const portion of portionsOf(file, undefined)) {
@@ -201,7 +198,7 @@ export async function verifyKeys(
       expired++
       return
     }
-    const {comparison} = await compareKey(key, session.node(id ?? ''), skews)
+    const comparison = await compareKey(key, session.node(id ?? ''), skews)
     if (comparison === 'same') same++
     else if (comparison === 'unknown') present++
     else if (isOver() || (comparison === 'gone' && mayEndByItself(key))) expired++
@@ -233,12 +230,12 @@ async function compareKey(
   {key, database, payload, expiresAtMs}: LoadableKey,
   node: NodePort,
   skews: ReadonlyMap<NodeId, number>,
-): Promise<{comparison: Comparison | 'unknown'}> {
+): Promise<Comparison> {
   const theirs = await node.dumpKey(key, database)
-  if (!theirs) return {comparison: 'gone'}
+  if (!theirs) return 'gone'
   const theirEndMs = theirs.ttlMs === undefined ? undefined : Date.now() + (skews.get(node.id) ?? 0) + theirs.ttlMs
-  if (!haveSameLife(expiresAtMs, theirEndMs)) return {comparison: 'different'}
-  return {comparison: compareValues(payload, theirs.payload)}
+  if (!haveSameLife(expiresAtMs, theirEndMs)) return 'different'
+  return compareValues(payload, theirs.payload)
 }
 
 /** A hash whose fields have lives of their own ends with the last of them. */

@@ -134,7 +134,11 @@ export function progressFraction(state: ProgressState): number | undefined {
 export function renderProgress(state: ProgressState, style: Style): string {
   const width = style.columns - 1
   const fraction = progressFraction(state)
-  if (fraction === undefined) return cut(clean(state.phase), width)
+  if (fraction === undefined) {
+    const rate = state.rate ? `, ${formatShort(state.rate.keys)} keys/s` : ''
+    const done = state.keysDone > 0 ? `: ${formatShort(state.keysDone)} keys${rate}` : ''
+    return cut(`${clean(state.phase)}${done}`, width)
+  }
   const percent = `${Math.floor(fraction * 100)}%`.padStart(4)
   // In the order shown; the number is how early a part is left out.
   const parts: [string, number][] = []
