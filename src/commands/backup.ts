@@ -15,8 +15,8 @@ import {
 import {NodeError, RefusedError, UsageError} from '../lib/errors.ts'
 import {requireFitForBackup} from '../lib/findings/require.ts'
 import {type BackupPlan, planBackup} from '../lib/plan/backup.ts'
-import {formatBytes, formatDuration, plural} from '../lib/render/amounts.ts'
-import {renderBackupPlan} from '../lib/render/backup.ts'
+import {formatBytes, plural} from '../lib/render/amounts.ts'
+import {renderBackupPlan, renderTaken} from '../lib/render/backup.ts'
 import {formatRanges} from '../lib/slots/slot-ranges.ts'
 import {formatAddress} from '../lib/topology/model.ts'
 import {labelNode} from '../lib/topology/queries.ts'
@@ -206,13 +206,17 @@ export default class Backup extends ClusterCommand<typeof Backup> {
 
   #tell(report: BackupReport, files: readonly ShardFile[], functions: BackupManifest['functions']): void {
     const {keys, bytes, folder, elapsedMs, users, complete} = report
-    const parts = [
-      plural(report.functions.length, 'function library').replace('librarys', 'libraries'),
-      ...(users === null ? ['no users'] : [plural(users, 'user')]),
-    ]
-    const what = complete ? 'The backup' : 'The partial backup'
     this.print(
-      `${what} is in ${folder}: ${plural(keys, 'key')} of ${plural(files.length, 'shard')} in ${formatBytes(bytes)}, ${parts.join(', ')}; taken in ${formatDuration(elapsedMs)}.`,
+      renderTaken({
+        folder,
+        isComplete: complete,
+        keys,
+        shards: files.length,
+        bytes,
+        libraries: report.functions.length,
+        users: users ?? undefined,
+        elapsedMs,
+      }),
     )
     if (users !== null && users > 0)
       this.note(`${MANIFEST_NAME} holds the password hashes of the users; --no-acl leaves them out.`)

@@ -6,23 +6,15 @@ import {ClusterCommand} from '../lib/cli/cluster-command.ts'
 import {changeFlags, size} from '../lib/cli/flags.ts'
 import type {BusyKeyPolicy, LoadOutcome} from '../lib/engine/load-keys.ts'
 import {type BackupSet, type CheckedFile, checkFile, findBackup} from '../lib/engine/read-backup.ts'
-import {
-  inspectTarget,
-  requireCounts,
-  requireRestorable,
-  restoreKeys,
-  restoreUsers,
-  targetPorts,
-  type Verification,
-  verifyKeys,
-} from '../lib/engine/restore-backup.ts'
+import {restoreKeys, restoreUsers, type Verification, verifyKeys} from '../lib/engine/restore-backup.ts'
 import {planFunctions, restoreLibraries} from '../lib/engine/restore-functions.ts'
+import {inspectTarget, requireCounts, requireRestorable, targetPorts} from '../lib/engine/restore-target.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {mapBounded} from '../lib/engine/waiting.ts'
 import {CancelledError, ClusterError, InterruptedError, RefusedError, UsageError} from '../lib/errors.ts'
 import {requireFitForMoves} from '../lib/findings/require.ts'
-import {formatBytes, formatCount, formatDuration, plural} from '../lib/render/amounts.ts'
-import {renderKey, renderRestoreFiles} from '../lib/render/backup.ts'
+import {formatCount, plural} from '../lib/render/amounts.ts'
+import {renderKey, renderRestored, renderRestoreFiles} from '../lib/render/backup.ts'
 import {SLOT_COUNT} from '../lib/slots/slot.ts'
 import {countSlots} from '../lib/slots/slot-ranges.ts'
 import {formatAddress} from '../lib/topology/model.ts'
@@ -119,7 +111,7 @@ export default class Restore extends ClusterCommand<typeof Restore> {
     })
     if (users) await restoreUsers(session, users)
     const {failures: _, ...counts} = keys
-    this.#tell(counts, verified, names, users, elapsed())
+    this.print(renderRestored({...counts, libraries: names, users: users?.length, elapsedMs: elapsed()}, verified))
     return {
       outcome: 'restored',
       ...report,
@@ -178,19 +170,11 @@ export default class Restore extends ClusterCommand<typeof Restore> {
   }
 
   #show(files: readonly CheckedFile[], libraries: readonly string[], {topology}: ClusterSession): void {
-    const rows = files.map(({source, bytes, rdbVersion, census}) => ({
-      name: path.basename(source.path),
-      bytes,
-      rdbVersion,
-      serverVersion: census.serverVersion,
-      keys: census.keys,
-      expired: census.expired,
-      strays: census.strays,
-    }))
-    const more = libraries.length > 0 ? `, and the function libraries ${libraries.join(', ')}` : ''
-    this.print(
-      `${renderRestoreFiles(rows, this.style)}\n\n${plural(totalKeys(files), 'key')} for the cluster at ${seedAddress(topology)}${more}.`,
-    )
+    const rows = files.map(({source, bytes, rdbVersion, census}) => {
+      const {serverVersion, keys, expired, strays} = census
+      return {name: path.basename(source.path), bytes, rdbVersion, serverVersion, keys, expired, strays}
+    })
+    this.print(renderRestoreFiles(rows, libraries, seedAddress(topology), this.style))
     const modules = [...new Set(files.flatMap(({census}) => [...census.modules]))].sort()
     if (modules.length > 0) {
       this.warnOperator(`Modules kept data beside the keys, which cannot be brought back: ${modules.join(', ')}.`)
@@ -246,34 +230,6 @@ export default class Restore extends ClusterCommand<typeof Restore> {
       }
       throw new InterruptedError(`${error.message}; part of the keys may be there`, facts)
     }
-  }
-
-  #tell(
-    counts: Omit<LoadOutcome, 'failures'>,
-    verified: Verification | undefined,
-    libraries: readonly string[],
-    users: readonly string[] | undefined,
-    elapsedMs: number,
-  ): void {
-    const others = [
-      counts.identical > 0 ? `${formatCount(counts.identical)} were there already` : '',
-      counts.skipped > 0 ? `${formatCount(counts.skipped)} kept the value of the cluster` : '',
-      counts.expired > 0 ? `${formatCount(counts.expired)} had expired` : '',
-      libraries.length > 0 ? `functions: ${libraries.join(', ')}` : '',
-      users ? plural(users.length, 'user') : '',
-    ].filter((part) => part !== '')
-    const lines = [
-      `Restored ${plural(counts.copied, 'key')} in ${formatBytes(counts.bytes)}, in ${formatDuration(elapsedMs)}.${others.length > 0 ? ` Of the rest: ${others.join('; ')}.` : ''}`,
-    ]
-    if (verified) {
-      const {same, expired, present} = verified
-      const more = [
-        expired > 0 ? `${formatCount(expired)} expired meanwhile` : '',
-        present > 0 ? `${formatCount(present)} are there, laid out in a way that cannot be compared from here` : '',
-      ].filter((part) => part !== '')
-      lines.push(`Verified: ${plural(same, 'key')} equal to the backup${more.map((part) => `; ${part}`).join('')}.`)
-    }
-    this.print(lines.join('\n'))
   }
 }
 

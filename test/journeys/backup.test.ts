@@ -160,7 +160,7 @@ forEachKind(
         expect(await rawCommand(b, ['DBSIZE'])).toBe(0)
 
         const {stdout} = await rcluster.ok('restore', path.join(backup, file), b, '--yes', '--verify')
-        expect(stdout).toContain('Restored 200 keys')
+        expect(stdout).toContain('Restored 200 keys in')
         expect(compareDigests(await digestDataSet([a]), await digestDataSet([b]))).toEqual(SAME)
       } finally {
         await servers.stop()

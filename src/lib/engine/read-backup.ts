@@ -128,10 +128,7 @@ function slotsOfNodesEntry(slots: unknown): number[] {
 }
 
 /** Reads the whole file. @throws RefusedError 'damaged-backup' naming what is wrong with it. */
-export async function checkFile(
-  source: RdbSource,
-  signal: AbortSignal | undefined,
-): Promise<CheckedFile> {
+export async function checkFile(source: RdbSource, signal: AbortSignal | undefined): Promise<CheckedFile> {
   const {expected} = source
   try {
     const {size} = await stat(source.path)

@@ -78,7 +78,13 @@ async function takeShards(
     ? sources.reduce((sum, source) => sum + (source.keys ?? 0), 0)
     : undefined
   listener?.({kind: 'phase', text: 'Waiting for the nodes to send their data'})
-  listener?.({kind: 'load-started', keys})
+  // Not before the first byte: nodes may wait five seconds for more replicas, and then the rate would be wrong for long.
+  let hasBegun = false
+  const onRead = (read: number, bytes: number): void => {
+    if (!hasBegun) listener?.({kind: 'load-started', keys})
+    hasBegun = true
+    listener?.({kind: 'keys-loaded', keys: read, bytes})
+  }
   const failing = new AbortController()
   const stop = signal ? AbortSignal.any([signal, failing.signal]) : failing.signal
   return mapBounded(sources, concurrency, async (source, index) => {
@@ -88,7 +94,7 @@ async function takeShards(
         slots: source.slots,
         silenceMs,
         signal: stop,
-        onRead: (read, bytes) => listener?.({kind: 'keys-loaded', keys: read, bytes}),
+        onRead,
       })
       if (file.census.isImportingSlots) throw slotsOnTheWay(labelNode(source.node))
       return {...file, name, source}

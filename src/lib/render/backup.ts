@@ -1,7 +1,7 @@
 /** How are a backup and what is restored from one shown? */
 import type {BackupPlan} from '../plan/backup.ts'
 import {formatAddress} from '../topology/model.ts'
-import {formatBytes, formatCount, plural} from './amounts.ts'
+import {formatBytes, formatCount, formatDuration, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderTable} from './table.ts'
@@ -47,7 +47,12 @@ export interface RestoreRow {
   readonly strays: number
 }
 
-export function renderRestoreFiles(files: readonly RestoreRow[], style: Style): string {
+export function renderRestoreFiles(
+  files: readonly RestoreRow[],
+  libraries: readonly string[],
+  seed: string,
+  style: Style,
+): string {
   const hasStrays = files.some(({strays}) => strays > 0)
   const rows = files.map(({name, bytes, rdbVersion, serverVersion, keys, expired, strays}) => [
     clean(name),
@@ -57,7 +62,7 @@ export function renderRestoreFiles(files: readonly RestoreRow[], style: Style): 
     formatCount(expired),
     ...(hasStrays ? [formatCount(strays)] : []),
   ])
-  return renderTable(
+  const table = renderTable(
     [
       {title: 'File'},
       {title: 'Size', align: 'right'},
@@ -69,6 +74,80 @@ export function renderRestoreFiles(files: readonly RestoreRow[], style: Style): 
     rows,
     style,
   )
+  const keys = files.reduce((sum, file) => sum + file.keys, 0)
+  const more = libraries.length > 0 ? `, and ${nameLibraries(libraries)}` : ''
+  return `${table}\n\n${plural(keys, 'key')} for the cluster at ${clean(seed)}${more}.`
+}
+
+function nameLibraries(names: readonly string[]): string {
+  return `the function ${names.length === 1 ? 'library' : 'libraries'} ${clean(names.join(', '))}`
+}
+
+export interface Taken {
+  readonly folder: string
+  readonly isComplete: boolean
+  readonly keys: number
+  readonly shards: number
+  readonly bytes: number
+  readonly libraries: number
+  /** undefined: left out. */
+  readonly users: number | undefined
+  readonly elapsedMs: number
+}
+
+export function renderTaken({folder, isComplete, keys, shards, bytes, libraries, users, elapsedMs}: Taken): string {
+  const parts = [
+    `${plural(keys, 'key')} of ${plural(shards, 'shard')} in ${formatBytes(bytes)}`,
+    libraries > 0 ? plural(libraries, 'function library') : '',
+    users === undefined ? 'no users' : plural(users, 'user'),
+  ]
+  return [
+    `Wrote ${parts.filter((part) => part !== '').join(', ')} to ${clean(folder)} in ${formatDuration(elapsedMs)}.`,
+    isComplete
+      ? 'All slots are in it; every file was read as RDB on its way, and no slot moved meanwhile.'
+      : 'It is partial: not all slots are in it, and its manifest says so.',
+  ].join('\n')
+}
+
+export interface Restored {
+  readonly copied: number
+  readonly identical: number
+  readonly skipped: number
+  readonly expired: number
+  readonly bytes: number
+  readonly libraries: readonly string[]
+  readonly users: number | undefined
+  readonly elapsedMs: number
+}
+
+export function renderRestored(
+  {copied, identical, skipped, expired, bytes, libraries, users, elapsedMs}: Restored,
+  verified: {readonly same: number; readonly expired: number; readonly present: number} | undefined,
+): string {
+  const parts = [
+    `${plural(copied, 'key')}${copied > 0 ? ` in ${formatBytes(bytes)}` : ''}`,
+    libraries.length > 0 ? nameLibraries(libraries) : '',
+    users === undefined ? '' : plural(users, 'user'),
+  ]
+  const others = [
+    identical > 0 ? `${formatCount(identical)} were there already` : '',
+    skipped > 0 ? `of ${formatCount(skipped)} the cluster kept its own` : '',
+    expired > 0 ? `${formatCount(expired)} had expired` : '',
+  ].filter((part) => part !== '')
+  const lines = [
+    `Restored ${parts.filter((part) => part !== '').join(', ')} in ${formatDuration(elapsedMs)}.`,
+    ...(others.length > 0 ? [`Of the other keys ${others.join(', ')}.`] : []),
+  ]
+  if (verified) {
+    const more = [
+      verified.expired > 0 ? `; ${formatCount(verified.expired)} expired` : '',
+      verified.present > 0
+        ? `; ${formatCount(verified.present)} are there in a form that cannot be compared from here`
+        : '',
+    ]
+    lines.push(`Verified: ${plural(verified.same, 'key')} equal to the backup${more.join('')}.`)
+  }
+  return lines.join('\n')
 }
 
 /** A key's name in a message: as text where it is text, cut where it is long. */
