@@ -220,7 +220,7 @@ export default class Restore extends ClusterCommand<typeof Restore> {
       if (!(error instanceof ClusterError)) throw error
       const suggestions = [
         ...error.suggestions,
-        'The same command with --on-conflict fail goes on: keys that are there with the same value are passed over',
+        'The same command with --on-conflict fail goes on, and passes over keys that are there with the same value; --on-conflict replace writes all of them again',
       ]
       const facts = {details: error.details, suggestions, cause: error}
       if (error instanceof CancelledError)

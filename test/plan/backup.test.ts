@@ -11,7 +11,10 @@ const WORDS: ClusterWords = {
 const UP = {isPrimaryLinkUp: true}
 
 /** The cluster with what nodes say of themselves, by name. */
-function cluster(facts: Readonly<Record<string, Partial<ServerInfo>>>, words: ClusterWords = WORDS): Topology {
+function cluster(
+  facts: Readonly<Record<string, Partial<ServerInfo> | undefined>>,
+  words: ClusterWords = WORDS,
+): Topology {
   const topology = buildTopology(words)
   const told = (node: ClusterNode): ClusterNode => {
     if (node.reach.kind !== 'reached') return node
