@@ -64,7 +64,7 @@ export default class Backup extends ClusterCommand<typeof Backup> {
   static override flags = {
     'dry-run': Flags.boolean({summary: 'Show what would be written, and write nothing.', default: false}),
     'from-primaries': Flags.boolean({summary: 'Ask the primaries, although they have replicas.', default: false}),
-    concurrency: positiveInteger({summary: 'How many shards at once; all by default, up to 16.', default: 16}),
+    concurrency: positiveInteger({summary: 'How many shards at once.', default: 16}),
     'allow-partial': Flags.boolean({
       summary: 'Go on without shards of which no node answers; the manifest says what is missing.',
       default: false,

@@ -73,8 +73,8 @@ export default class Restore extends ClusterCommand<typeof Restore> {
     const backup = await findBackup(sources, this.flags['allow-partial'])
     const users = this.#users(backup)
     const session = await this.openCluster(nodes)
-    await this.stoppable(session.requireOneCluster())
     this.#requireCluster(session, nodes)
+    await this.stoppable(session.requireOneCluster())
     requireFitForMoves(session.topology, {resumable: []})
     const files = await this.#check(backup)
     const conflicts = this.flags['on-conflict']

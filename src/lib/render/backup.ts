@@ -79,6 +79,12 @@ export function renderRestoreFiles(
   return `${table}\n\n${plural(keys, 'key')} for the cluster at ${clean(seed)}${more}.`
 }
 
+/** "a, b and c", without those that are empty. */
+function listParts(parts: readonly string[]): string {
+  const shown = parts.filter((part) => part !== '')
+  return shown.length > 1 ? `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}` : shown.join('')
+}
+
 function nameLibraries(names: readonly string[]): string {
   return `the function ${names.length === 1 ? 'library' : 'libraries'} ${clean(names.join(', '))}`
 }
@@ -97,12 +103,12 @@ export interface Taken {
 
 export function renderTaken({folder, isComplete, keys, shards, bytes, libraries, users, elapsedMs}: Taken): string {
   const parts = [
-    `${plural(keys, 'key')} of ${plural(shards, 'shard')} in ${formatBytes(bytes)}`,
+    `${plural(keys, 'key')} of ${plural(shards, 'shard')} (${formatBytes(bytes)})`,
     libraries > 0 ? plural(libraries, 'function library') : '',
     users === undefined ? 'no users' : plural(users, 'user'),
   ]
   return [
-    `Wrote ${parts.filter((part) => part !== '').join(', ')} to ${clean(folder)} in ${formatDuration(elapsedMs)}.`,
+    `Wrote ${listParts(parts)} to ${clean(folder)} in ${formatDuration(elapsedMs)}.`,
     isComplete
       ? 'All slots are in it; every file was read as RDB on its way, and no slot moved meanwhile.'
       : 'It is partial: not all slots are in it, and its manifest says so.',
@@ -125,7 +131,7 @@ export function renderRestored(
   verified: {readonly same: number; readonly expired: number; readonly present: number} | undefined,
 ): string {
   const parts = [
-    `${plural(copied, 'key')}${copied > 0 ? ` in ${formatBytes(bytes)}` : ''}`,
+    `${plural(copied, 'key')}${copied > 0 ? ` (${formatBytes(bytes)})` : ''}`,
     libraries.length > 0 ? nameLibraries(libraries) : '',
     users === undefined ? '' : plural(users, 'user'),
   ]
@@ -135,7 +141,7 @@ export function renderRestored(
     expired > 0 ? `${formatCount(expired)} had expired` : '',
   ].filter((part) => part !== '')
   const lines = [
-    `Restored ${parts.filter((part) => part !== '').join(', ')} in ${formatDuration(elapsedMs)}.`,
+    `Restored ${listParts(parts)} in ${formatDuration(elapsedMs)}.`,
     ...(others.length > 0 ? [`Of the other keys ${others.join(', ')}.`] : []),
   ]
   if (verified) {
