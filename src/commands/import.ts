@@ -20,7 +20,7 @@ import {requireServing} from '../lib/findings/require.ts'
 import {type ImportPlan, planImport} from '../lib/plan/import.ts'
 import type {ConnectionOptions} from '../lib/redis/connect.ts'
 import {openSourcePort} from '../lib/redis/source-client.ts'
-import {formatBytes, formatDuration, plural} from '../lib/render/amounts.ts'
+import {formatBytes, formatCount, formatDuration, plural} from '../lib/render/amounts.ts'
 import {
   type ImportCounts,
   renderImportCounts,
@@ -190,7 +190,8 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
       clockShiftMs,
       openReader: (at) => openSourcePort(at, targetOptions),
       signal: this.stopSignal,
-      listener: this.listener(),
+      // Printing ends a progress line, and another begins.
+      listener: (event) => this.listener()(event),
     })
     const startedAt = performance.now()
     try {
@@ -342,7 +343,7 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
       error instanceof NodeError && source.servers.some(({port}) => formatAddress(port.address) === error.address)
     const {message, details, suggestions, cause} = isSource ? atSource(error, options) : error
     if (error instanceof RefusedError) return error
-    const done = `${plural(outcome.copied, 'key')} of about ${plural(keys, 'key')} copied`
+    const done = `${formatCount(outcome.copied)} of about ${plural(keys, 'key')} copied`
     const facts = {
       details: {...details, counts},
       suggestions: [...suggestions, 'Run the same command again to go on: what is there already is only compared'],

@@ -3,6 +3,7 @@ import {execFileSync} from 'node:child_process'
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {Redis} from 'ioredis'
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest'
 import {keySlot} from '../../src/lib/slots/key-slot.ts'
@@ -21,21 +22,33 @@ const rcluster = openRcluster()
 afterAll(() => rcluster.close())
 
 const ALONE = {config: {'cluster-enabled': 'no'}}
+/** Of the import that is cut off. */
+const KEYS = 30_000
 const BINARY = Buffer.from([0x6e, 0x00, 0xff, 0x0d, 0x0a, 0x7b])
 
-/** The node of `addresses` that owns the key's slot. */
+const tables = new Map<string, Promise<readonly (string | undefined)[]>>()
+
+/** The node of `addresses` that owns the key's slot; no slots move here. */
 async function ownerOf(key: Buffer | string, addresses: readonly string[]): Promise<string> {
-  const slot = keySlot(key)
+  const name = addresses.join()
+  const table = tables.get(name) ?? slotTable(addresses)
+  tables.set(name, table)
+  const owner = (await table)[keySlot(key)]
+  if (owner === undefined) throw new Error(`nobody owns slot ${keySlot(key)}`)
+  return owner
+}
+
+async function slotTable(addresses: readonly string[]): Promise<readonly (string | undefined)[]> {
+  const owners = new Array<string | undefined>(16_384).fill(undefined)
   for (const address of addresses) {
     const nodes = String(await rawCommand(address, ['CLUSTER', 'NODES']))
     const ranges = (nodes.split('\n').find((line) => line.includes('myself')) ?? '').split(' ').slice(8)
-    const isThere = ranges.some((range) => {
+    for (const range of ranges) {
       const [start = 0, end = start] = range.split('-').map(Number)
-      return start <= slot && slot <= end
-    })
-    if (isThere) return address
+      owners.fill(address, start, end + 1)
+    }
   }
-  throw new Error(`nobody owns slot ${slot}`)
+  return owners
 }
 
 interface Report {
@@ -164,6 +177,38 @@ forEachKind('import from a server alone', (kind) => {
     expect(await at('key 1999', 'GET', 'key 1999')).toEqual(Buffer.from('value 1999'))
   })
 
+  test('loses no write of a client while it moves', async () => {
+    const names = Array.from({length: 1000}, (_, n) => `counter ${n}`)
+    const client = new Redis({...splitAddress(from), protocol: 2})
+    await client.mset(...names.flatMap((name) => [name, 0]))
+    const acknowledged = new Map(names.map((name) => [name, 0]))
+    let isStopping = false
+    const writing = (async () => {
+      while (!isStopping) {
+        for (const name of names) {
+          await client.incr(name)
+          acknowledged.set(name, (acknowledged.get(name) ?? 0) + 1)
+          if (isStopping) break
+          // Most keys are to stay as they are between their copy and their deletion.
+          await sleep(1)
+        }
+      }
+    })()
+    const {code, report} = await importing(a, '--from', from, '--move')
+    isStopping = true
+    await writing
+    expect(code).toBe(report.counts['changed'] === 0 ? 0 : 5)
+    expect(report.counts['deleted']).toBeGreaterThan(0)
+    const wrong: string[] = []
+    for (const name of names) {
+      const [here, there] = [Number(await client.get(name)), Number(String(await at(name, 'GET', name)))]
+      // Not deleted: all of them are here. Deleted: those up to then are there, and later ones began again from nothing.
+      if (![here, here + there].includes(acknowledged.get(name) ?? 0)) wrong.push(`${name}: ${here} and ${there}`)
+    }
+    client.disconnect()
+    expect(wrong).toEqual([])
+  })
+
   test('takes the databases that are named, to where they are to go', async () => {
     for (const database of [0, 3, 5]) await rawCommand(from, ['SET', 'same name', `of ${database}`], {database})
     await rawCommand(from, ['SET', 'other', 'x'], {database: 5})
@@ -180,31 +225,37 @@ forEachKind('import from a server alone', (kind) => {
     expect(await at('same name', 'GET', 'same name')).toEqual(Buffer.from('of 5'))
   })
 
-  test('goes on where it was killed', async () => {
-    await rawCommand(from, ['DEBUG', 'POPULATE', 60_000, 'key', 100], {timeoutMs: 30_000})
-    for (const moment of [0.1, 0.6]) {
-      const args = ['import', a, '--from', from, '--yes', '--max-bandwidth', '5mb', '--progress', 'ndjson']
+  test('goes on where it was killed or stopped', async () => {
+    await rawCommand(from, ['DEBUG', 'POPULATE', KEYS, 'key', 100], {timeoutMs: 30_000})
+    for (const [moment, signal] of [
+      [0.1, 'SIGKILL'],
+      [0.6, 'SIGINT'],
+    ] as const) {
+      const args = ['import', a, '--from', from, '--yes', '--max-bandwidth', '1mb', '--progress', 'ndjson']
       const {child, ended} = rcluster.start(args)
       await new Promise<void>((resolve) => {
         let settled = 0
         child.stderr?.on('data', (chunk: Buffer) => {
           for (const [, keys] of chunk.toString().matchAll(/"kind":"keys-loaded","keys":(\d+)/g))
             settled += Number(keys)
-          if (settled > 60_000 * moment) resolve()
+          if (settled > KEYS * moment) resolve()
         })
         child.on('close', () => resolve())
       })
-      child.kill('SIGKILL')
-      const {stdout} = await ended
+      child.kill(signal)
+      const {code, stdout, stderr} = await ended
       expect(stdout).not.toContain('Copied')
+      if (signal !== 'SIGINT') continue
+      expect(code).toBe(130)
+      expect(stderr).toMatch(/Stopped by SIGINT: [\d,]+ of about 30,000 keys copied/)
     }
     const {code, report} = await importing(a, '--from', from, '--verify')
     expect(code).toBe(0)
-    expect(report.counts['copied']! + report.counts['identical']!).toBe(60_000)
+    expect(report.counts['copied']! + report.counts['identical']!).toBe(KEYS)
     expect(report.counts['identical']).toBeGreaterThan(1000)
-    expect(report.verification).toMatchObject({same: 60_000, differing: 0})
+    expect(report.verification).toMatchObject({same: KEYS, differing: 0})
     const sizes = await Promise.all(target.addresses.map((address) => rawCommand(address, ['DBSIZE'])))
-    expect(sizes.reduce<number>((sum, size) => sum + Number(size), 0)).toBe(60_000)
+    expect(sizes.reduce<number>((sum, size) => sum + Number(size), 0)).toBe(KEYS)
   })
 })
 
@@ -316,7 +367,7 @@ describe('a source with TLS and users of its own', () => {
     })
     expect(`${nobody.code} ${nobody.stderr}`).toMatch(/^4 Error: .*NOAUTH[\s\S]*RCLUSTER_FROM_PASSWORD/)
     const forbidden = await run(...login, '--move')
-    expect(`${forbidden.code} ${forbidden.stderr}`).toMatch(/^5 Error: .*NOPERM/)
+    expect(`${forbidden.code} ${forbidden.stderr}`).toMatch(/^5 [\s\S]*NOPERM[\s\S]*--from-user/)
     expect(await client.exists('key')).toBe(1)
     client.disconnect()
   })

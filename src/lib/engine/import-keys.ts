@@ -83,7 +83,7 @@ interface ImportedKey extends LoadableKey {
 const BUDGET_BYTES = 32 * 1024 * 1024
 const SERVERS_AT_ONCE = 16
 const DIFFERENCES_NAMED = 20
-const COMPARED_AT_ONCE = 8
+const COMPARED_AT_ONCE = 64
 
 export class Import {
   readonly #session: ClusterSession
@@ -92,6 +92,7 @@ export class Import {
   readonly #loader: KeyLoader<ImportedKey>
   readonly #budget = new Budget(BUDGET_BYTES)
   readonly #readers = new Map<NodeId, SourcePort>()
+  readonly #underWay = new Set<string>()
   #vanished = 0
   #deleted = 0
   #changed = 0
@@ -110,7 +111,7 @@ export class Import {
       listener,
       concurrency,
       maxBytesPerSecond,
-      compare: (key, node) => this.#compare(key, node),
+      compare: (keys, node) => this.#compare(keys, node),
       onSettled: (settled) => this.#settle(settled),
     })
   }
@@ -145,7 +146,7 @@ export class Import {
       await this.#loader.settle()
     }
     await this.#loader.finish()
-    if (failure !== undefined) throw failure
+    if (failure !== undefined) throw failure as Error
     return this.outcome
   }
 
@@ -161,17 +162,27 @@ export class Import {
       this.#vanished += vanished
       if (vanished > 0) listener?.({kind: 'keys-loaded', keys: vanished, bytes: 0})
       await this.#loader.add(
-        keys.map((origin) => ({
-          key: origin.key,
-          payload: origin.payload,
-          expiresAtMs: origin.expiresAtMs === undefined ? undefined : origin.expiresAtMs + clockShiftMs,
-          database: to,
-          source,
-          origin,
-          fromDatabase: from,
-        })),
+        keys
+          .filter(({key}) => this.#isNew(key))
+          .map((origin) => ({
+            key: origin.key,
+            payload: origin.payload,
+            expiresAtMs: origin.expiresAtMs === undefined ? undefined : origin.expiresAtMs + clockShiftMs,
+            database: to,
+            source,
+            origin,
+            fromDatabase: from,
+          })),
       )
     })
+  }
+
+  /** SCAN may list a key twice, the second time soon after the first. */
+  #isNew(key: Buffer): boolean {
+    const name = key.toString('latin1')
+    if (this.#underWay.has(name)) return false
+    this.#underWay.add(name)
+    return true
   }
 
   get #readOptions(): ReadOptions {
@@ -179,14 +190,22 @@ export class Import {
     return {pattern, concurrency, signal, budget: this.#budget}
   }
 
-  /** A key that the cluster has already. */
-  async #compare(key: ImportedKey, node: NodePort): Promise<Comparison> {
-    const there = {port: this.#readerAt(node), database: key.database}
-    const [theirs] = await there.port.dumpKeys([key.key], key.database, key.payload.length)
-    if (!theirs) return 'gone'
-    const here = {port: key.source.port, database: key.fromDatabase}
-    const likeness = await compareDumps(here, there, key.origin, theirs, this.#options.clockShiftMs)
-    return likeness === 'same' ? 'same' : 'different'
+  /** Keys that the cluster has already. */
+  async #compare(keys: readonly ImportedKey[], node: NodePort): Promise<readonly Comparison[]> {
+    const port = this.#readerAt(node)
+    const {database} = keys[0] as ImportedKey
+    const theirs = await port.dumpKeys(
+      keys.map(({key}) => key),
+      database,
+      bytesOf(keys),
+    )
+    return mapBounded(keys, COMPARED_AT_ONCE, async ({source, origin, fromDatabase}, index) => {
+      if (!theirs[index]) return 'gone'
+      const here = {port: source.port, database: fromDatabase}
+      const there = {port, database}
+      const likeness = await compareDumps(here, there, origin, theirs[index], this.#options.clockShiftMs)
+      return likeness === 'same' ? 'same' : 'different'
+    })
   }
 
   #readerAt(node: NodePort): SourcePort {
@@ -200,7 +219,11 @@ export class Import {
 
   /** What the cluster has, the source need not have any more. */
   async #settle(settled: readonly SettledKey<ImportedKey>[]): Promise<void> {
-    if (!this.#options.isMoving) return
+    if (this.#options.isMoving) await this.#deleteSettled(settled)
+    for (const {key} of settled) this.#underWay.delete(key.key.toString('latin1'))
+  }
+
+  async #deleteSettled(settled: readonly SettledKey<ImportedKey>[]): Promise<void> {
     const groups = new Map<string, ImportedKey[]>()
     for (const {key, fate} of settled) {
       if (fate !== 'copied' && fate !== 'identical') continue
@@ -268,7 +291,7 @@ export class Import {
         readKeys(server, route.from, {...this.#readOptions, isOver}, async ({keys}) => {
           const likenesses = await this.#followingMoves(() => this.#verifyPortion(server, route, keys))
           this.#note(likenesses, keys, route.from)
-          listener?.({kind: 'keys-loaded', keys: keys.length, bytes: 0})
+          listener?.({kind: 'keys-loaded', keys: keys.length, bytes: bytesOf(keys)})
         }),
       )
     }
@@ -306,11 +329,10 @@ export class Import {
     await mapBounded([...byNode], COMPARED_AT_ONCE, async ([id, indexes]) => {
       const there = {port: this.#readerAt(this.#session.node(id)), database: to}
       const own = indexes.map((index) => keys[index] as SerialisedKey)
-      const bytes = own.reduce((sum, {payload}) => sum + payload.length, 0)
       const theirs = await there.port.dumpKeys(
         own.map(({key}) => key),
         to,
-        bytes,
+        bytesOf(own),
       )
       await mapBounded(own, COMPARED_AT_ONCE, async (mine, at) => {
         const here = {port: server.port, database: from}
@@ -328,6 +350,10 @@ export class Import {
     const [now] = await server.port.dumpKeys([mine.key], database, mine.payload.length)
     return now ? found : 'same'
   }
+}
+
+function bytesOf(keys: readonly SerialisedKey[]): number {
+  return keys.reduce((sum, {payload}) => sum + payload.length, 0)
 }
 
 /** @throws InterruptedError when slots of the source have gone elsewhere since `before`: keys may have been missed. */

@@ -67,10 +67,10 @@ export interface LoadOptions<K extends LoadableKey = LoadableKey> {
   /** How long a node may fail in ways that pass by themselves. Default a minute: longer than a failover takes. */
   readonly patienceMs?: number | undefined
   /**
-   * Is the key that `node` holds the same as ours? The default compares the payloads, which differ for large hashes and
-   * sets of equal content, since servers keep them in orders of their own.
+   * Are the keys that `node` holds, all of one database, the same as ours? The default compares the payloads, which
+   * differ for large hashes and sets of equal content, since servers keep them in orders of their own.
    */
-  readonly compare?: ((key: K, node: NodePort) => Promise<Comparison>) | undefined
+  readonly compare?: ((keys: readonly K[], node: NodePort) => Promise<readonly Comparison[]>) | undefined
   /** Told of every key once, in portions; keys count as under way until it resolves. */
   readonly onSettled?: ((settled: readonly SettledKey<K>[]) => Promise<void> | void) | undefined
 }
@@ -117,7 +117,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
   readonly #options: LoadOptions<K>
   readonly #throttle: Throttle | undefined
   readonly #clocksAhead = new Map<NodeId, Promise<number | undefined>>()
-  readonly #lanes = new Map<string, Lane<K>>()
+  readonly #lanes = new Map<NodeId, Lane<K>[]>()
   readonly #counts = {copied: 0, identical: 0, expired: 0, skipped: 0, failed: 0, bytes: 0}
   readonly #failures: FailedKey[] = []
   #unsettledKeys = 0
@@ -126,6 +126,8 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
   #wake: (() => void)[] = []
   #looking: Promise<void> | undefined
   #failure: unknown
+  /** The same, where a node refused a key. */
+  #refusal: NodeError | undefined
 
   /** The session must have observed the cluster. */
   constructor(session: ClusterSession, options: LoadOptions<K>) {
@@ -172,19 +174,19 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
 
   /**
    * Waits for all that was added.
-   * @throws InterruptedError when it could not be gone on with, RefusedError when not one key could be written, with
-   *   what was done till then; the signal's reason when that ended it.
+   * @throws InterruptedError when a node refuses keys for good, RefusedError when not one could be written, with what was
+   *   done till then; what `compare` and `onSettled` throw; the signal's reason when that ended it.
    */
   async finish(): Promise<LoadOutcome> {
     await this.settle()
-    if (this.#failure !== undefined) throw this.#told(this.#failure)
+    if (this.#refusal) throw this.#told(this.#refusal)
+    if (this.#failure !== undefined) throw this.#failure as Error
     const {signal} = this.#options
     if (signal?.aborted) throw signal.reason as Error
     return this.outcome
   }
 
-  #told(failure: unknown): unknown {
-    if (!(failure instanceof NodeError)) return failure
+  #told(failure: NodeError): Error {
     const {message} = failure
     const {copied, identical, skipped, expired, failed} = this.#counts
     const facts = {
@@ -198,7 +200,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
   }
 
   #isUnderWay(): boolean {
-    return [...this.#lanes.values()].some(({batches}) => batches > 0)
+    return [...this.#lanes.values()].some((lanes) => lanes.some(({batches}) => batches > 0))
   }
 
   #change(): Promise<void> {
@@ -222,6 +224,11 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
     this.#changed()
   }
 
+  #refuse(error: NodeError): void {
+    this.#refusal ??= error
+    this.#fail(error)
+  }
+
   /** To the lanes of their owners, as the session sees them now. */
   #enqueue(entries: readonly Entry<K>[]): void {
     const {owners, openSlots} = this.#session.topology
@@ -241,11 +248,11 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
   }
 
   #lane(node: NodeId, database: number, isAsking: boolean, entry: Entry<K>): Lane<K> {
-    const name = `${node} ${database} ${isAsking}`
-    let lane = this.#lanes.get(name)
+    const own = this.#lanes.get(node) ?? []
+    let lane = own.find((one) => one.database === database && one.isAsking === isAsking)
     if (!lane) {
       lane = {node, database, isAsking, waiting: [], batches: 0}
-      this.#lanes.set(name, lane)
+      this.#lanes.set(node, [...own, lane])
     }
     lane.waiting.push(entry)
     return lane
@@ -296,7 +303,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
         again.push(entry)
         passing ??= error
       } else {
-        this.#fail(error)
+        this.#refuse(error)
       }
     }
     if (busy.length > 0) {
@@ -355,22 +362,24 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
     const {compare = comparePayloads, conflicts} = this.#options
     const settled: SettledKey<K>[] = []
     const again: Entry<K>[] = []
-    let passing: NodeError | undefined
-    await mapBounded(busy, COMPARED_AT_ONCE, async (entry) => {
-      try {
-        const node = this.#session.node(id)
-        const comparison = await compare(entry.key, node)
+    try {
+      const comparisons = await compare(
+        busy.map(({key}) => key),
+        this.#session.node(id),
+      )
+      for (const [index, entry] of busy.entries()) {
+        const {key} = entry
+        const comparison = comparisons[index]
         if (comparison === 'gone') again.push(entry)
-        else if (comparison === 'same') settled.push({key: entry.key, fate: entry.isUncertain ? 'copied' : 'identical'})
-        else if (conflicts === 'skip') settled.push({key: entry.key, fate: 'skipped'})
-        else settled.push({key: entry.key, fate: 'failed', reason: BUSY_REASONS[comparison]})
-      } catch (error) {
-        if (!isTransient(error)) throw error
-        again.push(entry)
-        passing = error
+        else if (comparison === 'same') settled.push({key, fate: entry.isUncertain ? 'copied' : 'identical'})
+        else if (conflicts === 'skip') settled.push({key, fate: 'skipped'})
+        else settled.push({key, fate: 'failed', reason: BUSY_REASONS[comparison ?? 'unknown']})
       }
-    })
-    return {settled, again, passing}
+      return {settled, again, passing: undefined}
+    } catch (error) {
+      if (!isTransient(error)) throw error
+      return {settled: [], again: [...busy], passing: error}
+    }
   }
 
   async #tell(settled: readonly SettledKey<K>[]): Promise<void> {
@@ -403,7 +412,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
       entry.attempts++
       attempt = Math.max(attempt, entry.attempts)
       if (nowMs - entry.failedSinceMs > patienceMs) {
-        this.#fail(reason)
+        this.#refuse(reason)
         return
       }
     }
@@ -479,14 +488,14 @@ export function haveSameBody(a: Buffer, b: Buffer): boolean {
   return a.subarray(0, -FOOTER_BYTES).equals(b.subarray(0, -FOOTER_BYTES))
 }
 
-async function comparePayloads(
-  {key, database, payload, expiresAtMs}: LoadableKey,
-  node: NodePort,
-): Promise<Comparison> {
-  const [theirs, clockMs = Date.now()] = await Promise.all([node.dumpKey(key, database), node.readClock()])
-  if (!theirs) return 'gone'
-  const theirEndMs = theirs.ttlMs === undefined ? undefined : clockMs + theirs.ttlMs
-  return haveSameBody(payload, theirs.payload) && haveSameLife(expiresAtMs, theirEndMs) ? 'same' : 'different'
+async function comparePayloads(keys: readonly LoadableKey[], node: NodePort): Promise<readonly Comparison[]> {
+  const clockMs = (await node.readClock()) ?? Date.now()
+  return mapBounded(keys, COMPARED_AT_ONCE, async ({key, database, payload, expiresAtMs}) => {
+    const theirs = await node.dumpKey(key, database)
+    if (!theirs) return 'gone'
+    const theirEndMs = theirs.ttlMs === undefined ? undefined : clockMs + theirs.ttlMs
+    return haveSameBody(payload, theirs.payload) && haveSameLife(expiresAtMs, theirEndMs) ? 'same' : 'different'
+  })
 }
 
 const BUSY_REASONS = {

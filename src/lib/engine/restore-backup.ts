@@ -49,7 +49,7 @@ export async function restoreKeys(
     signal,
     listener,
     maxBytesPerSecond,
-    compare: (key, node) => compareKey(key, node, skews),
+    compare: (keys, node) => Promise.all(keys.map((key) => compareKey(key, node, skews))),
   })
   await mapBounded(files, FILES_AT_ONCE, async (file) => {
     for await (const portion of portionsOf(file, undefined)) {

@@ -243,14 +243,18 @@ export class NodeClient implements NodePort {
     this.#restoringBytes += bytes
     // What was sent before is answered before.
     const deadlineMs = this.#options.commandTimeoutMs + this.#restoringBytes / SLOWEST_BYTES_PER_MS
-    const restore = ({key, payload, expiresAtMs}: SerialisedKey): Promise<unknown> => {
+    const commands: Argument[][] = []
+    for (const {key, payload, expiresAtMs} of keys) {
       const command: Argument[] = ['RESTORE', key, expiresAtMs ?? 0, payload]
       if (isReplacing) command.push('REPLACE')
       if (expiresAtMs !== undefined) command.push('ABSTTL')
-      return isAsking ? wire.sequence([['ASKING'], command], deadlineMs) : wire.call(command, deadlineMs)
+      if (isAsking) commands.push(['ASKING'])
+      commands.push(command)
     }
     try {
-      return await Promise.all(keys.map((key) => restore(key).then(noAnswer, orThrow)))
+      const replies = await wire.callAll(commands, deadlineMs)
+      const own = isAsking ? replies.filter((_, index) => index % 2 === 1) : replies
+      return own.map((reply) => (reply instanceof NodeError ? reply : undefined))
     } finally {
       this.#restoringBytes -= bytes
     }
@@ -439,13 +443,7 @@ function isClientAtWork(line: string): boolean {
   return line !== '' && !isServer && Number(field('idle')) < AWAKE_SECONDS
 }
 
-function noAnswer(): undefined {}
-
-/** A failure as an answer among others. */
-function orThrow(error: unknown): NodeError {
-  if (error instanceof NodeError) return error
-  throw error
-}
+function noAnswer(): void {}
 
 function text(reply: Reply): string {
   return Buffer.isBuffer(reply) ? reply.toString('utf8') : String(reply)

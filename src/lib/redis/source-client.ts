@@ -73,15 +73,12 @@ class SourceClient implements SourcePort {
 
   async measureKeys(keys: readonly Buffer[], database: number): Promise<readonly (number | undefined)[] | undefined> {
     if (!this.#isMeasuring) return undefined
-    const wire = this.#wire('data', database)
-    try {
-      const sizes = await Promise.all(keys.map((key) => wire.call(['MEMORY', 'USAGE', key])))
-      return sizes.map((size) => (size === null ? undefined : Number(size)))
-    } catch (error) {
-      if (!isForbidden(error)) throw error
-      this.#isMeasuring = false
-      return undefined
-    }
+    const told = await this.#wire('data', database).callAll(keys.map((key) => ['MEMORY', 'USAGE', key]))
+    const failure = told.find((reply) => reply instanceof NodeError)
+    if (!failure) return told.map((size) => (size === null ? undefined : Number(size)))
+    if (!isForbidden(failure)) throw failure
+    this.#isMeasuring = false
+    return undefined
   }
 
   async dumpKeys(
@@ -92,34 +89,33 @@ class SourceClient implements SourcePort {
     this.#expectedBytes += expectedBytes
     const deadlineMs = this.#options.commandTimeoutMs + this.#expectedBytes / SLOWEST_BYTES_PER_MS
     try {
-      const wire = this.#wire('data', database)
-      const dumped = keys.map(async (key) => {
-        const [payload, expiresAtMs] = await Promise.all([
-          wire.call(['DUMP', key], deadlineMs),
-          this.#expiry(wire, key, deadlineMs),
-        ])
-        // It expired between the two.
-        if (payload === null || expiresAtMs === 'gone') return undefined
-        return {key, payload: payload as Buffer, expiresAtMs}
-      })
-      return await Promise.all(dumped)
+      return await this.#dump(this.#wire('data', database), keys, deadlineMs)
     } finally {
       this.#expectedBytes -= expectedBytes
     }
   }
 
-  /** PEXPIRETIME, new in 7; before, PTTL and what we know of the server's clock. */
-  async #expiry(wire: Wire, key: Buffer, deadlineMs: number): Promise<number | undefined | 'gone'> {
-    if (this.#hasExpireTime) {
-      try {
-        return lifeFrom(Number(await wire.call(['PEXPIRETIME', key], deadlineMs)), 0)
-      } catch (error) {
-        if (!isForbidden(error)) throw error
+  /** With PEXPIRETIME, new in 7; before, with PTTL and what we know of the server's clock. */
+  async #dump(wire: Wire, keys: readonly Buffer[], deadlineMs: number): Promise<(SerialisedKey | undefined)[]> {
+    const [word, fromMs] = this.#hasExpireTime ? ['PEXPIRETIME', 0] : ['PTTL', Date.now() + this.#clockAheadMs]
+    const commands: Argument[][] = []
+    for (const key of keys) commands.push(['DUMP', key], [word, key])
+    const replies = await wire.callAll(commands, deadlineMs)
+    const dumped: (SerialisedKey | undefined)[] = []
+    for (const [index, key] of keys.entries()) {
+      const [payload, life] = [replies[2 * index], replies[2 * index + 1]]
+      if (payload instanceof NodeError) throw payload
+      if (life instanceof NodeError) {
+        if (!this.#hasExpireTime || !isForbidden(life)) throw life
         this.#hasExpireTime = false
+        return this.#dump(wire, keys, deadlineMs)
       }
+      // -2: it expired between the two.
+      const isGone = payload === null || Number(life) === -2
+      const expiresAtMs = Number(life) < 0 ? undefined : fromMs + Number(life)
+      dumped.push(isGone ? undefined : {key, payload: payload as Buffer, expiresAtMs})
     }
-    const ttlMs = Number(await wire.call(['PTTL', key], deadlineMs))
-    return lifeFrom(ttlMs, Date.now() + this.#clockAheadMs)
+    return dumped
   }
 
   async deleteUnchanged(
@@ -160,14 +156,10 @@ class SourceClient implements SourcePort {
     const bytes = keys.reduce((sum, {payload}) => sum + payload.length, 0)
     const deadlineMs = this.#options.commandTimeoutMs + bytes / SLOWEST_BYTES_PER_MS
     await wire.call(['WATCH', ...keys.map(({key}) => key)])
-    const now = await Promise.all(
-      keys.map(async ({key}) => {
-        const [payload, expiresAtMs] = await Promise.all([
-          wire.call(['DUMP', key], deadlineMs),
-          this.#expiry(wire, key, deadlineMs),
-        ])
-        return payload === null || expiresAtMs === 'gone' ? undefined : {payload: payload as Buffer, expiresAtMs}
-      }),
+    const now = await this.#dump(
+      wire,
+      keys.map(({key}) => key),
+      deadlineMs,
     )
     const fates = keys.map((key, index) => {
       const seen = now[index]
@@ -228,12 +220,6 @@ class SourceClient implements SourcePort {
     }
     return wire
   }
-}
-
-/** Of PEXPIRETIME (from 0 on) or PTTL (from now on): -1 lives for ever, -2 is gone. */
-function lifeFrom(told: number, fromMs: number): number | undefined | 'gone' {
-  if (told === -2) return 'gone'
-  return told < 0 ? undefined : fromMs + told
 }
 
 /** Reckoned from PTTL, the end of one life comes out a few milliseconds apart. */
