@@ -63,7 +63,8 @@ export function skipModuleData(cursor: Cursor): void {
 
 /** `version` 1 to 4 are types 15, 19, 21 and 26. */
 function stream(version: number): Layout {
-  const since = (first: number, part: Layout): Layout[] => (version >= first ? [part] : [])
+  const since = (first: number, part: Layout): Layout[] =>
+    version >= first ? [(cursor) => cursor.skipLater(() => part(cursor))] : []
   const pending = many(inTurn(bytes(24), integer))
   const consumer = inTurn(string, bytes(8), ...since(3, bytes(8)), many(bytes(16)))
   const group = inTurn(string, integers(2), ...since(2, integer), pending, many(consumer))
