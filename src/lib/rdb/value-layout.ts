@@ -126,6 +126,11 @@ export function skipValue(cursor: Cursor, type: number, family: RdbFamily): void
   cursor.fail(`type ${type} of ${name} is ${what}`)
 }
 
+/** A hash whose fields have lives of their own: it ends with the last of them. */
+export function hasFieldLives(type: number): boolean {
+  return type >= 22 && type <= 25
+}
+
 export function isValueType(type: number, family: RdbFamily): boolean {
   return type === 6 || COMMON.has(type) || (family === 'redis' ? REDIS : VALKEY).has(type)
 }
