@@ -327,12 +327,15 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
     ]
     throw new InterruptedError(parts.filter((part) => part !== '').join(', '), {
       details: {report},
-      suggestions: [
-        ...(this.flags.replace || this.flags['on-conflict'] !== 'fail'
-          ? []
-          : ['Decide with --on-conflict skip or --on-conflict replace, and run the command again']),
-      ],
+      suggestions: this.#adviceOn(failed, differing),
     })
+  }
+
+  #adviceOn(failed: number, differing: number): string[] {
+    const isReplacing = this.flags.replace || this.flags['on-conflict'] === 'replace'
+    if (isReplacing || failed + differing === 0) return []
+    if (failed === 0) return ['Run it with --on-conflict replace to overwrite the values of the cluster']
+    return ['Decide with --on-conflict skip or --on-conflict replace, and run the command again']
   }
 
   /** Whatever ended it early tells what was done till then. */

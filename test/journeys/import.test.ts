@@ -316,6 +316,34 @@ forEachKind('import from a cluster', (kind) => {
   })
 })
 
+forEachKind(
+  'import into a cluster of several databases',
+  (kind) => {
+    test('leaves every key in the database that it was in', async () => {
+      const [source, target] = await Promise.all([
+        startServers(kind, 1, ALONE),
+        startServers(kind, 2, {config: {'cluster-databases': '4'}}),
+      ])
+      try {
+        const [[from = ''], [a = '']] = [source.addresses, target.addresses]
+        await rcluster.ok('create', ...target.addresses, '--yes')
+        for (const database of [0, 3, 7]) await rawCommand(from, ['SET', 'same name', `of ${database}`], {database})
+        const {code, report} = await importing(a, '--from', from, '--db-map', '0=0,3=3,7=1', '--verify', '--move')
+        expect({code, counts: report.counts}).toMatchObject({code: 0, counts: {copied: 3, deleted: 3}})
+        const owner = await ownerOf('same name', target.addresses)
+        const found = [0, 1, 2, 3].map((database) => rawCommand(owner, ['GET', 'same name'], {database}))
+        expect(await Promise.all(found)).toEqual(['of 0', 'of 7', null, 'of 3'])
+        await rawCommand(from, ['SET', 'other', 'x'], {database: 3})
+        await rcluster.ok('import', a, '--from', from, '--yes')
+        expect(await rawCommand(await ownerOf('other', target.addresses), ['GET', 'other'], {database: 3})).toBe('x')
+      } finally {
+        await Promise.all([source.stop(), target.stop()])
+      }
+    })
+  },
+  ['valkey-9.1'],
+)
+
 describe('a source with TLS and users of its own', () => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-import-'))
   const file = (name: string): string => path.join(folder, name)
@@ -352,6 +380,10 @@ describe('a source with TLS and users of its own', () => {
     const rights = '+info +time +scan +dump +pexpiretime +memory|usage +select'
     await client.call('ACL', 'SETUSER', 'reader', 'on', '>secret of the reader', '~*', ...rights.split(' '))
     await client.call('CONFIG', 'SET', 'requirepass', 'of the source')
+    const writing =
+      '+cluster|myid +cluster|nodes +cluster|info +info +ping +config|get +time +restore +dump +pexpiretime'
+    const admin = {password: 'of the cluster'}
+    await rawCommand(a, ['ACL', 'SETUSER', 'writer', 'on', '>of the writer', '~*', ...writing.split(' ')], admin)
     const env = {RCLUSTER_PASSWORD: 'of the cluster', RCLUSTER_FROM_PASSWORD: 'secret of the reader'}
     await rcluster.run(['create', a, '--yes'], {env})
     const login = ['--from', `rediss://${from}`, '--from-user', 'reader', '--from-cacert', file('cert.pem')]
@@ -359,6 +391,13 @@ describe('a source with TLS and users of its own', () => {
     const copied = await run(...login)
     expect(`${copied.code} ${copied.stdout} ${copied.stderr}`).toMatch(/^0 [\s\S]*Copied 1 key/)
     expect(await rawCommand(a, ['GET', 'key'], {password: 'of the cluster'})).toBe('value')
+
+    const again = await rcluster.run(['import', a, '--yes', '--user', 'writer', '--verify', ...login], {
+      env: {...env, RCLUSTER_PASSWORD: 'of the writer'},
+    })
+    expect(`${again.code} ${again.stdout} ${again.stderr}`).toMatch(
+      /^0 [\s\S]*1 key was there already[\s\S]*Verified 1 key/,
+    )
 
     const untrusted = await run(...login.slice(0, 4))
     expect(`${untrusted.code} ${untrusted.stderr}`).toMatch(/^4 Error: TLS to .*[\s\S]*--from-cacert/)

@@ -22,7 +22,8 @@ export class FakeSource implements SourcePort {
   }
 
   async readFacts(): Promise<SourceFacts> {
-    return {info: parseServerInfo('redis_version:7.0.15\r\ncluster_enabled:0'), isReplica: false, runId: this.runId}
+    const info = parseServerInfo('redis_version:7.0.15\r\ncluster_enabled:0')
+    return {info, isReplica: false, isInCluster: false, runId: this.runId}
   }
 
   async readClock(): Promise<number | undefined> {

@@ -204,7 +204,7 @@ export class Import {
       const here = {port: source.port, database: fromDatabase}
       const there = {port, database}
       const likeness = await compareDumps(here, there, origin, theirs[index], this.#options.clockShiftMs)
-      return likeness === 'same' ? 'same' : 'different'
+      return likeness === 'same' || likeness === 'unknown' ? likeness : 'different'
     })
   }
 

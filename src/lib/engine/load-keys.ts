@@ -75,8 +75,13 @@ export interface LoadOptions<K extends LoadableKey = LoadableKey> {
   readonly onSettled?: ((settled: readonly SettledKey<K>[]) => Promise<void> | void) | undefined
 }
 
-/** unknown: it is there, and may be the same. */
-export type Comparison = 'same' | 'different' | 'unknown' | 'gone'
+/** unknown: the serialised forms differ, and nothing else of such a value can be read. */
+export type Comparison = 'same' | 'different' | 'gone' | 'unknown'
+
+const CONFLICTS = {
+  different: 'the cluster has it with another value',
+  unknown: 'the cluster has it, and values of its type cannot be compared',
+}
 
 const BATCH_KEYS = 256
 /** A key that is larger travels alone. */
@@ -373,7 +378,7 @@ export class KeyLoader<K extends LoadableKey = LoadableKey> {
         if (comparison === 'gone') again.push(entry)
         else if (comparison === 'same') settled.push({key, fate: entry.isUncertain ? 'copied' : 'identical'})
         else if (conflicts === 'skip') settled.push({key, fate: 'skipped'})
-        else settled.push({key, fate: 'failed', reason: BUSY_REASONS[comparison ?? 'unknown']})
+        else settled.push({key, fate: 'failed', reason: CONFLICTS[comparison ?? 'different']})
       }
       return {settled, again, passing: undefined}
     } catch (error) {
@@ -497,11 +502,6 @@ async function comparePayloads(keys: readonly LoadableKey[], node: NodePort): Pr
     return haveSameBody(payload, theirs.payload) && haveSameLife(expiresAtMs, theirEndMs) ? 'same' : 'different'
   })
 }
-
-const BUSY_REASONS = {
-  different: 'the cluster has it with another value',
-  unknown: 'the cluster has it in a form that cannot be compared from here',
-} as const
 
 /** Both in milliseconds of the same clock, or undefined for ever. */
 export function haveSameLife(a: number | undefined, b: number | undefined): boolean {

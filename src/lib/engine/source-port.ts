@@ -10,6 +10,8 @@ import type {SerialisedKey} from './cluster-port.ts'
 export interface SourceFacts {
   readonly info: ServerInfo
   readonly isReplica: boolean
+  /** Where the server says so: old ones know of no clusters. */
+  readonly isInCluster: boolean
   /** New with every start of the server. '' where it does not tell. */
   readonly runId: string
 }

@@ -46,10 +46,10 @@ class SourceClient implements SourcePort {
 
   async readFacts(): Promise<SourceFacts> {
     const told = String(await this.#wire('data', 0).call(['INFO']))
-    const info = parseServerInfo(told)
-    this.#isInCluster = info.isClusterEnabled
+    this.#isInCluster = /^cluster_enabled:1\b/m.test(told)
     return {
-      info,
+      info: parseServerInfo(told),
+      isInCluster: this.#isInCluster,
       isReplica: /^role:slave\b/m.test(told),
       runId: /^run_id:([0-9a-f]+)/m.exec(told)?.[1] ?? '',
     }
