@@ -21,6 +21,7 @@ const CHANGING = [
   'rewriteConfig',
   'callCommand',
   'restoreFunctions',
+  'writeUser',
   'startSlotMigration',
   'cancelSlotMigration',
 ] as const
@@ -36,6 +37,8 @@ const READING = [
   'readConfig',
   'listFunctions',
   'dumpFunctions',
+  'listUsers',
+  'openSnapshot',
   'readAtomicFamily',
   'listSlotMigrations',
 ] as const
