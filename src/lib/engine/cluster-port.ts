@@ -112,6 +112,8 @@ export interface NodePort {
   /** Bans the ID for 60 s as well. An ID that is not known is fine. */
   forget(id: NodeId): Promise<void>
   replicate(primary: NodeId): Promise<void>
+  /** CLUSTER FAILOVER TAKEOVER: a replica claims its primary's slots at a new epoch, without asking anybody. */
+  takeOver(): Promise<void>
   /**
    * CLUSTER RESET HARD: alone, without slots, epochs at 0, and with a new ID. A node with its old one, as after SOFT, is
    * thrown out again and again for a minute by nodes that were told to forget it, and by all that those talk to.

@@ -311,6 +311,10 @@ export class NodeClient implements NodePort {
     await this.#control.call(['CLUSTER', 'REPLICATE', primary])
   }
 
+  async takeOver(): Promise<void> {
+    await this.#control.call(['CLUSTER', 'FAILOVER', 'TAKEOVER'])
+  }
+
   async reset(): Promise<void> {
     const [, id] = await Promise.all([
       this.#control.call(['CLUSTER', 'RESET', 'HARD']),

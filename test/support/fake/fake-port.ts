@@ -192,6 +192,10 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'replicate', peer: primary}, (server) => server.replicate(primary))
   }
 
+  takeOver(): Promise<void> {
+    return this.#call({kind: 'takeOver'}, (server) => server.takeOver())
+  }
+
   reset(): Promise<void> {
     return this.#call({kind: 'reset'}, (server) => server.reset(this.#cluster.freshId()))
   }
