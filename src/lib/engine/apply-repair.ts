@@ -25,6 +25,8 @@ export interface RepairContext {
   readonly listener: EngineListener
   readonly stop: AbortSignal | undefined
   readonly abort: AbortSignal | undefined
+  /** Importing marks that were set only to keep stray keys in sight. */
+  readonly strayMarks: Map<NodeId, Set<number>>
 }
 
 type Act<K extends RepairAct['kind']> = Extract<RepairAct, {kind: K}>
@@ -76,7 +78,7 @@ async function takeOver({session, listener, stop}: RepairContext, {replica, prim
 }
 
 /** Slots with keys keep the mark: they are open then, and the keys are brought home as those of any open slot. */
-async function reveal({session, listener}: RepairContext, {at}: Act<'reveal'>): Promise<void> {
+async function reveal({session, listener, strayMarks}: RepairContext, {at}: Act<'reveal'>): Promise<void> {
   const port = session.node(at)
   const {owners} = session.topology
   const peerOf = (slot: number): NodeId => markPeer(session, at, [owners[slot]])
@@ -84,6 +86,7 @@ async function reveal({session, listener}: RepairContext, {at}: Act<'reveal'>): 
   const {others} = slotsAt(await port.readView())
   for (let start = 0; start < others.length; start += REVEAL_SLOTS) {
     const slots = others.slice(start, start + REVEAL_SLOTS)
+    remember(strayMarks, at, slots)
     try {
       await Promise.all(slots.map((slot) => port.setImporting(slot, peerOf(slot))))
     } finally {
@@ -93,18 +96,25 @@ async function reveal({session, listener}: RepairContext, {at}: Act<'reveal'>): 
   }
 }
 
-async function assign(context: RepairContext, {owner, holders}: Act<'assign'>, slots: readonly number[]): Promise<void> {
+async function assign(
+  context: RepairContext,
+  {owner, holders}: Act<'assign'>,
+  slots: readonly number[],
+): Promise<void> {
   const {session, listener} = context
   const port = session.node(owner)
   listener({kind: 'phase', text: `Giving ${formatSlots(slots)} to ${formatAddress(port.address)}`})
   // Before anything is decided: keys on other nodes are in sight of the next run too, should this one be cut off.
   await mapBounded(holders, 64, async (id) => {
     const peer = markPeer(session, id, [owner])
-    const marked = new Set(session.topology.openSlots.flatMap(({slot, importing}) =>
-      importing.some(({node}) => node === id) ? [slot] : [],
-    ))
+    const marked = new Set(
+      session.topology.openSlots.flatMap(({slot, importing}) =>
+        importing.some(({node}) => node === id) ? [slot] : [],
+      ),
+    )
     const counts = await countKeysOf(session.node(id), slots)
     const bare = slots.filter((slot) => !marked.has(slot) && (counts.get(slot) ?? 0) > 0)
+    remember(context.strayMarks, id, bare)
     await Promise.all(bare.map((slot) => session.node(id).setImporting(slot, peer)))
   })
   await Promise.all(slots.map((slot) => port.assignSlot(slot, owner)))
@@ -114,11 +124,7 @@ async function assign(context: RepairContext, {owner, holders}: Act<'assign'>, s
 }
 
 /** The others learn it from packets as well: one that cannot be told is no reason to stop. */
-async function tellAll(
-  session: ClusterSession,
-  slots: readonly number[],
-  owner: NodeId,
-): Promise<void> {
+async function tellAll(session: ClusterSession, slots: readonly number[], owner: NodeId): Promise<void> {
   const others = session.topology.nodes.filter(({id, reach}) => id !== owner && reach.kind === 'reached')
   await mapBounded(others, 64, async ({id, role, busPort}) => {
     const port = session.node(id)
@@ -132,7 +138,11 @@ function unlessNodeError(error: unknown): void {
   if (!(error instanceof NodeError)) throw error
 }
 
-async function tellOwner({session, listener}: RepairContext, act: Act<'tell-owner'>, slots: readonly number[]): Promise<void> {
+async function tellOwner(
+  {session, listener}: RepairContext,
+  act: Act<'tell-owner'>,
+  slots: readonly number[],
+): Promise<void> {
   const {owner, told} = act
   listener({kind: 'phase', text: `Telling who owns ${formatSlots(slots)}`})
   const {disagreements, nodesById} = session.topology
@@ -179,6 +189,12 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
     // Redis 8.6 shows keys of slots that are not its own only once they are marked.
     const mine = slots.filter((slot) => wanted.has(slot) || from.length === 1)
     if (mine.length === 0) continue
+    const isMarked = new Set(marked.map(({slot}) => slot))
+    remember(
+      context.strayMarks,
+      id,
+      mine.filter((slot) => !isMarked.has(slot)),
+    )
     listener({
       kind: 'phase',
       text: `Bringing keys of ${formatSlots(mine)} from ${formatAddress(source.address)} to ${formatAddress(target.address)}`,
@@ -243,7 +259,16 @@ async function requireService({session, stop}: RepairContext, ids: readonly Node
   if (down.length === 0) return
   stop?.throwIfAborted()
   const names = down.map(({address}) => formatAddress(address)).join(', ')
-  throw new RefusedError('unhealthy', `cluster_state is fail on ${names}: keys cannot travel before all slots are covered`)
+  throw new RefusedError(
+    'unhealthy',
+    `cluster_state is fail on ${names}: keys cannot travel before all slots are covered`,
+  )
+}
+
+function remember(marks: Map<NodeId, Set<number>>, node: NodeId, slots: readonly number[]): void {
+  const known = marks.get(node) ?? new Set()
+  for (const slot of slots) known.add(slot)
+  marks.set(node, known)
 }
 
 /**

@@ -6,7 +6,7 @@ import {ClusterError, InterruptedError} from '../errors.ts'
 import {planRepairs, type RepairOptions, slotsOfRepair, stageOf, withSlots} from '../plan/repair.ts'
 import {slotsInQuestion} from '../plan/repair-facts.ts'
 import type {Repair, RepairPlan} from '../plan/repair-plan.ts'
-import type {Topology} from '../topology/model.ts'
+import type {NodeId, Topology} from '../topology/model.ts'
 import {applyRepair, finishMoves, type RepairContext} from './apply-repair.ts'
 import type {ConflictPolicy} from './drain.ts'
 import type {EngineListener} from './events.ts'
@@ -75,10 +75,12 @@ export async function lookForRepairs(
 
 async function settledLook(session: ClusterSession, signal: AbortSignal | undefined): Promise<Topology> {
   await session.observe()
-  await pollUntil(
-    async () => (session.topology.disagreements.length === 0 ? true : void (await session.refresh())),
-    {deadlineMs: SETTLE_MS, firstIntervalMs: 50, maxIntervalMs: 200, signal},
-  )
+  await pollUntil(async () => (session.topology.disagreements.length === 0 ? true : void (await session.refresh())), {
+    deadlineMs: SETTLE_MS,
+    firstIntervalMs: 50,
+    maxIntervalMs: 200,
+    signal,
+  })
   return session.topology
 }
 
@@ -101,6 +103,7 @@ class RepairRun {
   readonly #touched = new Set<number>()
   /** Slots of which a key is in conflict: the others go on without them. */
   readonly #stuck = new Map<number, ClusterError>()
+  readonly #strayMarks = new Map<NodeId, Set<number>>()
   #keysMoved = 0
   readonly #startedAt = performance.now()
 
@@ -127,6 +130,7 @@ class RepairRun {
       },
       stop: this.#options.stop,
       abort,
+      strayMarks: this.#strayMarks,
     }
     let plan = first
     try {
@@ -197,7 +201,11 @@ class RepairRun {
   }
 
   async #lookAgain(): Promise<RepairPlan> {
-    return lookForRepairs(this.#session, {...this.#options, signal: this.#options.abort}, [...this.#touched])
+    return lookForRepairs(
+      this.#session,
+      {...this.#options, signal: this.#options.abort, strayMarks: this.#strayMarks},
+      [...this.#touched],
+    )
   }
 
   /** Done is what the fresh look no longer asks for, whatever was answered on the way. */
@@ -231,8 +239,7 @@ class RepairRun {
   async #untilAgreed(): Promise<Topology> {
     if (this.#done.length > 0) {
       await pollUntil(
-        async () =>
-          this.#session.topology.disagreements.length === 0 ? true : void (await this.#session.refresh()),
+        async () => (this.#session.topology.disagreements.length === 0 ? true : void (await this.#session.refresh())),
         {deadlineMs: AGREEMENT_MS, signal: this.#options.stop},
       )
     }

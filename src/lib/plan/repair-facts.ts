@@ -37,8 +37,14 @@ export function slotsInQuestion(topology: Topology): number[] {
 
 const NO_KEYS: ReadonlyMap<NodeId, number> = new Map()
 
-/** Of the slots in question and of those that were counted. */
-export function collectFacts(topology: Topology, {keysBySlot}: KeyEvidence): SlotFacts[] {
+export type StrayMarks = ReadonlyMap<NodeId, ReadonlySet<number>>
+
+/** Of the slots in question and of those with keys that were counted. */
+export function collectFacts(
+  topology: Topology,
+  {keysBySlot}: KeyEvidence,
+  strayMarks: StrayMarks = new Map(),
+): SlotFacts[] {
   const slots = [...new Set([...slotsInQuestion(topology), ...keysBySlot.keys()])].sort((a, b) => a - b)
   const isReachedPrimary = (id: NodeId): boolean => isReached(topology.nodesById.get(id), 'primary')
   const claimants = new Map<number, NodeId[]>(slots.map((slot) => [slot, []]))
@@ -70,7 +76,7 @@ export function collectFacts(topology: Topology, {keysBySlot}: KeyEvidence): Slo
         .map(({node, to}) => ({node, to: leader(to)})),
       importing: (open?.importing ?? [])
         .filter(({node}) => isReachedPrimary(node))
-        .map(({node, from}) => ({node, from: leader(from)})),
+        .map(({node, from}) => ({node, from: strayMarks.get(node)?.has(slot) ? node : leader(from)})),
       keys: keysBySlot.get(slot) ?? NO_KEYS,
     }
   })

@@ -88,7 +88,11 @@ function marksOn(topology: Topology, facts: SlotFacts, owner: NodeId, intended: 
  * The owner marks nothing. A node that imports from it and has keys was to get the slot; one without keys was marked
  * before anything was moved, and the move is only gone on with where a run of ours says that it was meant.
  */
-function importerToFinish({importing, keys}: SlotFacts, owner: NodeId, intended: SlotMove | undefined): NodeId | undefined {
+function importerToFinish(
+  {importing, keys}: SlotFacts,
+  owner: NodeId,
+  intended: SlotMove | undefined,
+): NodeId | undefined {
   const fromOwner = importing.filter(({node, from}) => from === owner && node !== owner)
   const meant = fromOwner.find(({node}) => intended?.from === owner && intended.to === node)
   if (meant) return meant.node

@@ -12,7 +12,7 @@ export type RepairAct =
   /** A live replica of a primary that is gone takes over its slots. */
   | {readonly kind: 'take-over'; readonly replica: NodeId; readonly primary: NodeId}
   /** The node holds keys that it does not show (Redis 8.6): its slots are marked for a moment, to see which. */
-  | {readonly kind: 'reveal'; readonly at: NodeId; readonly keys: number}
+  | {readonly kind: 'reveal'; readonly at: NodeId}
   /** `owner` gets slots that nobody serves; `holders` have keys of them too, and are marked so that these stay in sight. */
   | {readonly kind: 'assign'; readonly owner: NodeId; readonly holders: readonly NodeId[]}
   /** Nodes that believe something else are told who the owner is. */

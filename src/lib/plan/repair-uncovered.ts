@@ -92,7 +92,8 @@ function placeByTraces(
   }
   const holders = [...keys.keys()]
   if (holders.length === 0) return undefined
-  if (holders.length === 1) return {owner: holders[0] as NodeId, why: 'nobody claims them, and this node has their keys'}
+  if (holders.length === 1)
+    return {owner: holders[0] as NodeId, why: 'nobody claims them, and this node has their keys'}
   const known = holders.filter((id) => hearsay.includes(id))
   const epochOf = (id: NodeId): number => topology.nodesById.get(id)?.configEpoch ?? 0
   const pool = known.length > 0 ? known : holders

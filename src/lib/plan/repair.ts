@@ -3,7 +3,7 @@
  * and its risk, and to what no repair can change. Pure.
  */
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
-import {formatAddress, type ClusterNode, type NodeId, type Topology} from '../topology/model.ts'
+import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {labelNode, listNodes, seedAddress, slotMapFingerprint} from '../topology/queries.ts'
 import {compare} from './move-plan.ts'
 import type {SlotMove} from './plan.ts'
@@ -15,6 +15,7 @@ import {
   type KeyEvidence,
   reachedPrimaries,
   type SlotFacts,
+  type StrayMarks,
 } from './repair-facts.ts'
 import {repairsOfOwned, type Verdict} from './repair-open.ts'
 import type {Obstacle, Repair, RepairAct, RepairPlan, RepairWitness} from './repair-plan.ts'
@@ -25,6 +26,8 @@ export interface RepairOptions {
   readonly intended?: readonly SlotMove[] | undefined
   /** Repair although primaries are out of reach whose word is not known. */
   readonly withUnreachablePrimaries?: boolean | undefined
+  /** Slots that are marked as importing on a node only to keep stray keys in sight: no move is meant. */
+  readonly strayMarks?: StrayMarks | undefined
 }
 
 /** Keys cannot travel before slots are owned, nor a move be finished while its target's keys are elsewhere. */
@@ -44,7 +47,7 @@ export function stageOf({act}: Repair): number {
 }
 
 export function planRepairs(topology: Topology, evidence: KeyEvidence, options: RepairOptions = {}): RepairPlan {
-  const facts = collectFacts(topology, evidence)
+  const facts = collectFacts(topology, evidence, options.strayMarks)
   const intended = new Map((options.intended ?? []).map((move) => [move.slot, move]))
   const uncovered = facts.filter(({owner}) => !isReached(owner, 'primary'))
   const owned = facts.filter(({owner}) => isReached(owner, 'primary'))
@@ -84,11 +87,11 @@ function describeEnds({act}: Repair): string {
 
 function revealing(topology: Topology, at: NodeId, keys: number): Repair {
   return {
-    act: {kind: 'reveal', at, keys},
+    act: {kind: 'reveal', at},
     slots: '',
     risk: 'safe',
-    why: 'the node has keys of slots that are not its own and does not tell which: it is made to show them',
-    evidence: witnesses(topology, [], {kind: 'reveal', at, keys}),
+    why: `the node has ${keys === 1 ? '1 key' : `${keys} keys`} in slots that are not its own, and does not tell which slots: it is made to show them`,
+    evidence: witnesses(topology, [], {kind: 'reveal', at}),
   }
 }
 
