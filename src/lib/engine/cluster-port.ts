@@ -78,7 +78,7 @@ export interface NodePort {
   countKeys(slot: number, database: number): Promise<number>
   /** At most `limit` keys of the slot, in no order. */
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]>
-  /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. */
+  /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. Asks with ASKING where that is needed. */
   measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]>
   /** TYPE of each key ('string', 'hash' …; a module's own name), undefined for a key that is gone. */
   readKeyTypes(keys: readonly Buffer[], database: number): Promise<(string | undefined)[]>

@@ -16,12 +16,13 @@ const LOOKS = 3
 
 /**
  * Of all reached primaries.
- * @param isSearching also look for keys of slots that are not their node's, in all 16384.
+ * @param search 'strays': also look for keys of slots that are not their node's, in all 16384. 'hidden': only on servers
+ *   that do not show them when asked (Redis 8.4 and later, those that move slots by themselves).
  */
 export async function readKeyEvidence(
   session: ClusterSession,
   slots: readonly number[],
-  isSearching: boolean,
+  search: 'none' | 'hidden' | 'strays',
 ): Promise<KeyEvidence> {
   const keysBySlot = new Map<number, Map<NodeId, number>>()
   const hiddenKeys = new Map<NodeId, number>()
@@ -40,7 +41,7 @@ export async function readKeyEvidence(
     if (isKnownEmpty(view)) return
     const port = session.node(node.id)
     add(node.id, await countKeysOf(port, slots))
-    if (!isSearching) return
+    if (search === 'none' || (search === 'hidden' && (await port.readAtomicFamily()) !== 'pull')) return
     const strays = await findStrays(port)
     add(node.id, strays.found)
     if (strays.hidden > 0) hiddenKeys.set(node.id, strays.hidden)

@@ -19,6 +19,8 @@ import {pollUntil} from './waiting.ts'
 export interface RepairLookOptions extends RepairOptions {
   /** Also look for keys of slots that their node does not own, in all slots. */
   readonly isSearching?: boolean | undefined
+  /** How long nodes that disagree are given to settle it among themselves; default 3000. */
+  readonly settleMs?: number | undefined
 }
 
 export interface RunRepairsOptions extends RepairLookOptions {
@@ -66,14 +68,16 @@ export async function lookForRepairs(
   options: RepairLookOptions & {readonly signal?: AbortSignal | undefined} = {},
   alsoSlots: readonly number[] = [],
 ): Promise<RepairPlan> {
-  const topology = await settledLook(session, options.signal)
+  const topology = await settledLook(session, options)
   const slots = [...new Set([...slotsInQuestion(topology), ...alsoSlots])].sort((a, b) => a - b)
-  // Redis 8.6 hides the keys of slots that nobody owns: only a search tells that they exist.
-  const isSearching = options.isSearching === true || topology.uncovered.length > 0
-  return planRepairs(topology, await readKeyEvidence(session, slots, isSearching), options)
+  const search = options.isSearching === true ? 'strays' : topology.uncovered.length > 0 ? 'hidden' : 'none'
+  return planRepairs(topology, await readKeyEvidence(session, slots, search), options)
 }
 
-async function settledLook(session: ClusterSession, signal: AbortSignal | undefined): Promise<Topology> {
+async function settledLook(
+  session: ClusterSession,
+  {signal, settleMs = SETTLE_MS}: RepairLookOptions & {readonly signal?: AbortSignal | undefined},
+): Promise<Topology> {
   await session.observe()
   await pollUntil(async () => (session.topology.disagreements.length === 0 ? true : void (await session.refresh())), {
     deadlineMs: SETTLE_MS,

@@ -88,7 +88,7 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'measureKeys', keys: keys.length, database}, (server) =>
       keys.map((key) => {
         const value = server.keyspace.get(key, database)
-        if (value) requireServed(server, key, database, false)
+        if (value) requireServed(server, key, database, true)
         return value && value.payload.length + key.length + 50
       }),
     )
