@@ -8,7 +8,7 @@ const SLOT = 5
 
 interface Break {
   readonly name: string
-  /** Slot 5 belongs to server 0, with six keys. */
+  /** Slot 5 belongs to server 0, with four keys. */
   readonly doIt: (cluster: FakeCluster) => void
   /** Index of the server that is to own the slot in the end. */
   readonly owner: number
@@ -168,11 +168,11 @@ const breaks: readonly Break[] = [
 
 function scene(one: Break): {cluster: FakeCluster; contents: ReadonlyMap<string, string>} {
   const cluster = new FakeCluster()
-  fill(cluster, '0-7', 6)
+  fill(cluster, '4-6', 4)
   const contents = cluster.contents()
   if (one.name === 'nobody owns it, and nobody has keys') {
     const left = new Map(contents)
-    for (let n = 0; n < 6; n++) left.delete(`0/${keyIn(SLOT, n).toString('latin1')}`)
+    for (let n = 0; n < 4; n++) left.delete(`0/${keyIn(SLOT, n).toString('latin1')}`)
     one.doIt(cluster)
     return {cluster, contents: left}
   }

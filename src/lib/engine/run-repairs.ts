@@ -80,7 +80,7 @@ async function settledLook(
 ): Promise<Topology> {
   await session.observe()
   await pollUntil(async () => (session.topology.disagreements.length === 0 ? true : void (await session.refresh())), {
-    deadlineMs: SETTLE_MS,
+    deadlineMs: settleMs,
     firstIntervalMs: 50,
     maxIntervalMs: 200,
     signal,
@@ -160,21 +160,24 @@ class RepairRun {
     }
   }
 
+  /** What may be done now. A slot's later repairs wait for its earlier ones, and are left where those fail. */
   #nextStage({repairs}: RepairPlan): Repair[] {
-    const open = repairs.flatMap((repair) => {
+    const firstStages = new Map<number, number>()
+    for (const repair of repairs) {
+      for (const slot of slotsOfRepair(repair)) {
+        firstStages.set(slot, Math.min(stageOf(repair), firstStages.get(slot) ?? Number.POSITIVE_INFINITY))
+      }
+    }
+    const ready = repairs.flatMap((repair) => {
       if (!this.#options.isAllowed(repair)) return []
-      const next = this.#withoutStuck(repair)
-      return next && (this.#tries.get(keyOf(next)) ?? 0) < TRIES ? [next] : []
+      const isReady = (slot: number): boolean => !this.#stuck.has(slot) && firstStages.get(slot) === stageOf(repair)
+      const slots = slotsOfRepair(repair).filter(isReady)
+      if (slots.length === 0 && repair.slots !== '') return []
+      const next = withSlots(repair, slots)
+      return (this.#tries.get(keyOf(next)) ?? 0) < TRIES ? [next] : []
     })
-    const stage = Math.min(...open.map(stageOf))
-    return open.filter((repair) => stageOf(repair) === stage)
-  }
-
-  #withoutStuck(repair: Repair): Repair | undefined {
-    const slots = slotsOfRepair(repair)
-    const free = slots.filter((slot) => !this.#stuck.has(slot))
-    if (free.length === slots.length) return repair
-    return free.length === 0 ? undefined : withSlots(repair, free)
+    const stage = Math.min(...ready.map(stageOf))
+    return ready.filter((repair) => stageOf(repair) === stage)
   }
 
   async #applyAll(context: RepairContext, batch: readonly Repair[]): Promise<void> {

@@ -1,7 +1,7 @@
 /** What would put the slots in order, why, and what does it risk? The same text before the question and for --dry-run. */
 import {slotsOfRepair} from '../plan/repair.ts'
 import type {Repair, RepairPlan, RepairRisk, RepairWitness} from '../plan/repair-plan.ts'
-import {parseRanges} from '../slots/slot-ranges.ts'
+import {formatSlots, parseRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
@@ -71,16 +71,13 @@ export function describeRepair({act}: Repair, topology: Topology): string {
   }
 }
 
-/** What would allow it. */
-export function flagFor({risk, slots}: Repair): string {
-  switch (risk) {
-    case 'safe':
-      return '--yes'
-    case 'disruptive':
-      return '--allow disruptive'
-    case 'data-loss':
-      return `--accept-data-loss ${slots}`
-  }
+/** What would allow those that are not safe. */
+export function flagsFor(repairs: readonly Repair[]): string[] {
+  const lost = repairs.filter(({risk}) => risk === 'data-loss').flatMap(slotsOfRepair)
+  return [
+    ...(repairs.some(({risk}) => risk === 'disruptive') ? ['--allow disruptive'] : []),
+    ...(lost.length > 0 ? [`--accept-data-loss ${formatSlots(lost)}`] : []),
+  ]
 }
 
 function nameSlots(repair: Repair, width: number): string {
