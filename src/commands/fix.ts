@@ -57,7 +57,7 @@ export default class Fix extends ClusterCommand<typeof Fix> {
       default: 'fail',
     }),
     'search-multiple-owners': Flags.boolean({
-      summary: 'Also look for keys of slots that their node does not own, in all slots.',
+      summary: 'Count the keys of every slot on every node, also where nothing hints at stray ones.',
       aliases: ['cluster-search-multiple-owners'],
       default: false,
     }),
@@ -85,7 +85,7 @@ export default class Fix extends ClusterCommand<typeof Fix> {
     const look = {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.flags['with-unreachable-primaries'],
-      isSearching: this.flags['search-multiple-owners'],
+      search: this.flags['search-multiple-owners'] ? ('all' as const) : ('hints' as const),
     }
     const plan = await this.stoppable(lookForRepairs(session, {...look, signal: this.stopSignal}))
     const report = {plan, done: [], keysMoved: 0, elapsedMs: 0}

@@ -103,7 +103,7 @@ const breaks: readonly Break[] = [
       carryKeys(c.server(0), c.server(1), SLOT, 1)
     },
     owner: 0,
-    acts: ['gather'],
+    acts: ['correct-mark', 'gather'],
   },
   {
     name: 'nobody owns it, and nobody has keys',
@@ -147,7 +147,7 @@ const breaks: readonly Break[] = [
       putStray(c.server(2), SLOT, 0, `value ${SLOT} 0 0`)
       carryKeys(c.server(0), c.server(2), SLOT, 3)
     },
-    options: {isSearching: true},
+    options: {search: 'hints'},
     owner: 0,
     acts: ['gather'],
   },
@@ -160,7 +160,7 @@ const breaks: readonly Break[] = [
       c.server(2).importing.delete(SLOT)
       c.settle()
     },
-    options: {isSearching: true},
+    options: {search: 'hints'},
     owner: 2,
     acts: ['gather'],
   },
@@ -210,21 +210,24 @@ describe.each(breaks)('$name', (one) => {
     )
   })
 
-  it.each(['before', 'after'] as const)('is mended in spite of a passing failure, told %s the command took effect', async (when) => {
-    const {cluster: model} = scene(one)
-    await mend(model, one.options)
-    const calls = model.script.changes.filter(({isCopying}) => !isCopying)
-    await Promise.all(
-      calls.map(async ({number}) => {
-        const {cluster, contents} = scene(one)
-        const failure = (['timeout', 'try-again', 'closed'] as const)[number % 3] as 'timeout'
-        cluster.script.failAt(number, when, failure)
-        const {outcome} = await mend(cluster, one.options)
-        expect(outcome.isInOrder, `${failure} at command ${number}`).toBe(true)
-        expectWhole(cluster, [], contents)
-      }),
-    )
-  })
+  it.each(['before', 'after'] as const)(
+    'is mended in spite of a passing failure, told %s the command took effect',
+    async (when) => {
+      const {cluster: model} = scene(one)
+      await mend(model, one.options)
+      const calls = model.script.changes.filter(({isCopying}) => !isCopying)
+      await Promise.all(
+        calls.map(async ({number}) => {
+          const {cluster, contents} = scene(one)
+          const failure = (['timeout', 'try-again', 'closed'] as const)[number % 3] as 'timeout'
+          cluster.script.failAt(number, when, failure)
+          const {outcome} = await mend(cluster, one.options)
+          expect(outcome.isInOrder, `${failure} at command ${number}`).toBe(true)
+          expectWhole(cluster, [], contents)
+        }),
+      )
+    },
+  )
 
   it('loses nothing to a failure that cannot be helped, and is mended afterwards', async () => {
     const {cluster: model} = scene(one)
@@ -253,7 +256,7 @@ describe('keys that two nodes hold with different values', () => {
 
   it('stay both when nobody decided, and hold up no other slot', async () => {
     const cluster = withTwins()
-    const {outcome} = await mend(cluster, {isSearching: true})
+    const {outcome} = await mend(cluster, {search: 'hints'})
     expect(outcome).toMatchObject({isInOrder: false, failures: [{repair: {slots: '5'}}]})
     expect(outcome.failures[0]?.error.message).toContain('has different values')
     expect(cluster.server(0).keyspace.get(keyIn(SLOT, 0), 0)?.payload.toString()).toBe(`value ${SLOT} 0 0`)
@@ -270,7 +273,7 @@ describe('keys that two nodes hold with different values', () => {
     const contents = new Map(cluster.contents())
     contents.set(`0/${keyIn(SLOT, 0).toString('latin1')}`, value)
     for (const slot of [SLOT, 6]) contents.set(`0/${keyIn(slot, 9).toString('latin1')}`, 'only here')
-    const {outcome} = await mend(cluster, {isSearching: true, conflicts})
+    const {outcome} = await mend(cluster, {search: 'hints', conflicts})
     expect(outcome.isInOrder).toBe(true)
     expectWhole(cluster, [], contents)
   })
@@ -330,7 +333,7 @@ it('mends keys of every database', async () => {
   putStray(cluster.server(1), SLOT, 9, 'only here', 2)
   contents.set(`2/${keyIn(SLOT, 9).toString('latin1')}`, 'only here')
   cluster.server(0).setMigrating(6, cluster.server(1).id)
-  await mend(cluster, {isSearching: true})
+  await mend(cluster, {search: 'hints'})
   expectWhole(cluster, [], contents)
 })
 

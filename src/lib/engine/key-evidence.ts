@@ -16,13 +16,14 @@ const LOOKS = 3
 
 /**
  * Of all reached primaries.
- * @param search 'strays': also look for keys of slots that are not their node's, in all 16384. 'hidden': only on servers
- *   that do not show them when asked (Redis 8.4 and later, those that move slots by themselves).
+ * @param search where to look for keys of slots that are not their node's. 'all': everywhere; 'hints': on nodes that have
+ *   more keys than their own slots; 'hidden': as 'hints', but only on servers that do not show such keys when asked (Redis
+ *   8.4 and later, those that move slots by themselves).
  */
 export async function readKeyEvidence(
   session: ClusterSession,
   slots: readonly number[],
-  search: 'none' | 'hidden' | 'strays',
+  search: 'none' | 'hidden' | 'hints' | 'all',
 ): Promise<KeyEvidence> {
   const keysBySlot = new Map<number, Map<NodeId, number>>()
   const hiddenKeys = new Map<NodeId, number>()
@@ -42,7 +43,7 @@ export async function readKeyEvidence(
     const port = session.node(node.id)
     add(node.id, await countKeysOf(port, slots))
     if (search === 'none' || (search === 'hidden' && (await port.readAtomicFamily()) !== 'pull')) return
-    const strays = await findStrays(port)
+    const strays = await findStrays(port, search === 'all')
     add(node.id, strays.found)
     if (strays.hidden > 0) hiddenKeys.set(node.id, strays.hidden)
   })
@@ -74,7 +75,7 @@ interface Strays {
 }
 
 /** A node that has as many keys as its own slots hold has no others: the rest is then not asked for. */
-async function findStrays(port: NodePort): Promise<Strays> {
+async function findStrays(port: NodePort, isThorough: boolean): Promise<Strays> {
   let found: ReadonlyMap<number, number> = new Map()
   let hidden = Number.POSITIVE_INFINITY
   for (let look = 0; look < LOOKS && hidden > 0; look++) {
@@ -83,7 +84,7 @@ async function findStrays(port: NodePort): Promise<Strays> {
     const ownCounts = await countKeysOf(port, own)
     const total = Math.min(...[before, await port.readView()].map((view) => totalOf(view) ?? Number.POSITIVE_INFINITY))
     let rest = total - sumOf(ownCounts)
-    if (rest > 0) {
+    if (rest > 0 || isThorough) {
       const counts = await countKeysOf(port, others)
       found = new Map([...counts].filter(([, keys]) => keys > 0))
       rest -= sumOf(counts)

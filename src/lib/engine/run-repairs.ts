@@ -17,8 +17,11 @@ import type {ClusterSession} from './session.ts'
 import {pollUntil} from './waiting.ts'
 
 export interface RepairLookOptions extends RepairOptions {
-  /** Also look for keys of slots that their node does not own, in all slots. */
-  readonly isSearching?: boolean | undefined
+  /**
+   * Where to look for keys of slots that their node does not own. 'hints': on nodes that have more keys than their own
+   * slots; 'all': everywhere; default: only in slots that are out of order anyway.
+   */
+  readonly search?: 'hints' | 'all' | undefined
   /** How long nodes that disagree are given to settle it among themselves; default 3000. */
   readonly settleMs?: number | undefined
 }
@@ -70,7 +73,7 @@ export async function lookForRepairs(
 ): Promise<RepairPlan> {
   const topology = await settledLook(session, options)
   const slots = [...new Set([...slotsInQuestion(topology), ...alsoSlots])].sort((a, b) => a - b)
-  const search = options.isSearching === true ? 'strays' : topology.uncovered.length > 0 ? 'hidden' : 'none'
+  const search = options.search ?? (topology.uncovered.length > 0 ? 'hidden' : 'none')
   return planRepairs(topology, await readKeyEvidence(session, slots, search), options)
 }
 

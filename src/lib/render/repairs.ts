@@ -64,6 +64,8 @@ export function describeRepair({act}: Repair, topology: Topology): string {
       return `tell ${names(act.told)}: ${name(act.owner)} owns them`
     case 'close':
       return `take away the mark on ${names(act.at)}`
+    case 'correct-mark':
+      return `correct the mark on ${names(act.at)}`
     case 'gather':
       return `bring keys from ${names(act.from)} to ${name(act.to)}`
     case 'finish-move':
