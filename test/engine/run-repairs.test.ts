@@ -129,6 +129,7 @@ const breaks: readonly Break[] = [
       carryKeys(c.server(0), c.server(2), SLOT, 2)
       unassign(c, SLOT)
     },
+    options: {search: 'hints'},
     owner: 2,
     acts: ['assign'],
   },
@@ -138,6 +139,7 @@ const breaks: readonly Break[] = [
       carryKeys(c.server(0), c.server(2), SLOT, 2)
       c.server(0).assign(SLOT, undefined)
     },
+    options: {search: 'hints'},
     owner: 0,
     acts: ['assign'],
   },

@@ -27,6 +27,8 @@ export interface RepairContext {
   readonly abort: AbortSignal | undefined
   /** Importing marks that were set only to keep stray keys in sight. */
   readonly strayMarks: Map<NodeId, Set<number>>
+  /** Those of them that were not there before this run. */
+  readonly ownMarks: Map<NodeId, Set<number>>
 }
 
 type Act<K extends RepairAct['kind']> = Extract<RepairAct, {kind: K}>
@@ -80,7 +82,7 @@ async function takeOver({session, listener, stop}: RepairContext, {replica, prim
 }
 
 /** Slots with keys keep the mark: they are open then, and the keys are brought home as those of any open slot. */
-async function reveal({session, listener, strayMarks}: RepairContext, {at}: Act<'reveal'>): Promise<void> {
+async function reveal({session, listener, strayMarks, ownMarks}: RepairContext, {at}: Act<'reveal'>): Promise<void> {
   const port = session.node(at)
   const {owners} = session.topology
   const [anyone = at] = reachedPrimaries(session.topology)
@@ -93,6 +95,7 @@ async function reveal({session, listener, strayMarks}: RepairContext, {at}: Act<
   for (let start = 0; start < others.length; start += REVEAL_SLOTS) {
     const slots = others.slice(start, start + REVEAL_SLOTS)
     remember(strayMarks, at, slots)
+    remember(ownMarks, at, slots)
     try {
       await Promise.all(slots.map((slot) => port.setImporting(slot, peerOf(slot))))
     } finally {
@@ -118,6 +121,7 @@ async function assign(
   await mapBounded(holders, 64, async (id) => {
     const held = [...(await countKeysOf(session.node(id), slots))].filter(([, keys]) => keys > 0).map(([slot]) => slot)
     remember(context.strayMarks, id, held)
+    remember(context.ownMarks, id, held)
     await Promise.all(held.map((slot) => session.node(id).setImporting(slot, owner)))
   })
 }
@@ -198,11 +202,9 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
     const mine = slots.filter((slot) => wanted.has(slot) || from.length === 1)
     if (mine.length === 0) continue
     const isMarked = new Set(marked.map(({slot}) => slot))
-    remember(
-      context.strayMarks,
-      id,
-      mine.filter((slot) => !isMarked.has(slot)),
-    )
+    const unmarked = mine.filter((slot) => !isMarked.has(slot))
+    remember(context.strayMarks, id, unmarked)
+    remember(context.ownMarks, id, unmarked)
     listener({
       kind: 'phase',
       text: `Bringing keys of ${formatSlots(mine)} from ${formatAddress(source.address)} to ${formatAddress(target.address)}`,
@@ -220,13 +222,30 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
       },
       abort,
     }
-    await gatherKeys({
-      pair: {source, target, targetAddress: internalAddress(target), databaseCount: await source.readDatabaseCount()},
-      slots: mine,
-      ownerOf: (slot) => session.topology.owners[slot] ?? to,
-      drain,
-    })
+    const pair = {
+      source,
+      target,
+      targetAddress: internalAddress(target),
+      databaseCount: await source.readDatabaseCount(),
+    }
+    const ownerOf = (slot: number): NodeId => session.topology.owners[slot] ?? to
+    try {
+      await gatherKeys({pair, slots: mine, ownerOf, drain})
+    } catch (error) {
+      if (error instanceof InterruptedError) await takeBackMarks(context, source, error)
+      throw error
+    }
   }
+}
+
+/**
+ * Keys that are in conflict stay where they were, as they were: the next run would take a mark of ours for a move, and
+ * what the operator calls its source and its target for the other way round.
+ */
+async function takeBackMarks({ownMarks}: RepairContext, port: NodePort, {details}: InterruptedError): Promise<void> {
+  const own = ownMarks.get(port.id)
+  const slots = ((details['slots'] as readonly number[] | undefined) ?? []).filter((slot) => own?.has(slot))
+  await Promise.all(slots.map((slot) => port.setStable(slot)))
 }
 
 /** All at once: the engine that moves slots sees to the order. */

@@ -138,6 +138,7 @@ class RepairRun {
       stop: this.#options.stop,
       abort,
       strayMarks: this.#strayMarks,
+      ownMarks: new Map(),
     }
     let plan = first
     try {
