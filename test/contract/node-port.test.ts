@@ -184,6 +184,36 @@ forEachTerrain('slots of a node', ({open}) => {
     ])
   })
 
+  it('measures and dumps keys of a slot that a node only imports', async () => {
+    const key = keyOf(24, 'a')
+    await ground.set(0, key, 'x'.repeat(1000))
+    await openSlot(24)
+    await source.migrateKeys(request([key], {isCopying: true}))
+    expect((await target.measureKeys([key], 0))[0]).toBeGreaterThan(1000)
+    expect(await target.dumpKey(key, 0)).toEqual(await source.dumpKey(key, 0))
+  })
+
+  it('moves keys from a node that imports the slot to its owner', async () => {
+    const key = keyOf(25, 'a')
+    await ground.set(0, key, 'x')
+    await openSlot(25)
+    await source.migrateKeys(request([key]))
+    await source.setStable(25)
+    expect(await target.migrateKeys(request([key], {target: source.address}))).toBe('moved')
+    await target.setStable(25)
+    expect([await source.countKeys(25, 0), await target.countKeys(25, 0)]).toEqual([1, 0])
+  })
+
+  it('lets a node that neither owns nor imports a slot hand over no key of it', async () => {
+    const key = keyOf(26, 'a')
+    await ground.set(0, key, 'x')
+    await openSlot(26)
+    await source.migrateKeys(request([key], {isCopying: true}))
+    await target.setStable(26)
+    expect(await failureOf(target.migrateKeys(request([key], {target: source.address})))).toEqual(['moved', false])
+    expect(await failureOf(target.measureKeys([key], 0))).toEqual(['moved', false])
+  })
+
   it('deletes a key at an importing target', async () => {
     const key = keyOf(21, 'a')
     await ground.set(0, key, 'x')

@@ -229,23 +229,8 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
       databaseCount: await source.readDatabaseCount(),
     }
     const ownerOf = (slot: number): NodeId => session.topology.owners[slot] ?? to
-    try {
-      await gatherKeys({pair, slots: mine, ownerOf, drain})
-    } catch (error) {
-      if (error instanceof InterruptedError) await takeBackMarks(context, source, error)
-      throw error
-    }
+    await gatherKeys({pair, slots: mine, ownerOf, drain})
   }
-}
-
-/**
- * Keys that are in conflict stay where they were, as they were: the next run would take a mark of ours for a move, and
- * what the operator calls its source and its target for the other way round.
- */
-async function takeBackMarks({ownMarks}: RepairContext, port: NodePort, {details}: InterruptedError): Promise<void> {
-  const own = ownMarks.get(port.id)
-  const slots = ((details['slots'] as readonly number[] | undefined) ?? []).filter((slot) => own?.has(slot))
-  await Promise.all(slots.map((slot) => port.setStable(slot)))
 }
 
 /** All at once: the engine that moves slots sees to the order. */

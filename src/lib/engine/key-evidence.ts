@@ -38,15 +38,16 @@ export async function readKeyEvidence(
   const nodes = session.topology.nodes.flatMap((node) =>
     node.role === 'primary' && node.reach.kind === 'reached' ? [{node, view: node.reach.view}] : [],
   )
-  await mapBounded(nodes, 64, async ({node, view}) => {
-    if (isKnownEmpty(view)) return
-    const port = session.node(node.id)
-    add(node.id, await countKeysOf(port, slots))
+  const peopled = nodes.filter(({view}) => !isKnownEmpty(view)).map(({node}) => session.node(node.id))
+  const wanted = new Set(slots)
+  await mapBounded(peopled, 64, async (port) => {
     if (search === 'none' || (search === 'hidden' && (await port.readAtomicFamily()) !== 'pull')) return
-    const strays = await findStrays(port, search === 'all')
-    add(node.id, strays.found)
-    if (strays.hidden > 0) hiddenKeys.set(node.id, strays.hidden)
+    const {found, hidden} = await findStrays(port, search === 'all')
+    for (const slot of found.keys()) wanted.add(slot)
+    if (hidden > 0) hiddenKeys.set(port.id, hidden)
   })
+  // On every node: what the owners have of the slots with stray keys belongs to the picture.
+  await mapBounded(peopled, 64, async (port) => add(port.id, await countKeysOf(port, [...wanted])))
   return {keysBySlot, hiddenKeys}
 }
 

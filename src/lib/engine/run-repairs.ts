@@ -111,6 +111,7 @@ class RepairRun {
   /** Slots of which a key is in conflict: the others go on without them. */
   readonly #stuck = new Map<number, ClusterError>()
   readonly #strayMarks = new Map<NodeId, Set<number>>()
+  readonly #ownMarks = new Map<NodeId, Set<number>>()
   #keysMoved = 0
   readonly #startedAt = performance.now()
 
@@ -138,7 +139,7 @@ class RepairRun {
       stop: this.#options.stop,
       abort,
       strayMarks: this.#strayMarks,
-      ownMarks: new Map(),
+      ownMarks: this.#ownMarks,
     }
     let plan = first
     try {
@@ -149,6 +150,7 @@ class RepairRun {
         plan = await this.#lookAgain()
         this.#noteDone(batch, plan)
       }
+      await this.#takeBackMarks()
     } finally {
       pace.close()
     }
@@ -230,6 +232,24 @@ class RepairRun {
       const stillAsked = new Set(asked.flatMap((one) => slotsOfRepair(one)))
       const done = slotsOfRepair(repair).filter((slot) => !stillAsked.has(slot))
       if (done.length > 0) this.#done.push(withSlots(repair, done))
+    }
+  }
+
+  /**
+   * Keys that are in conflict stay where they were, as they were: the next run would take a mark of ours for a move, and
+   * what the operator calls its source and its target for the other way round.
+   */
+  async #takeBackMarks(): Promise<void> {
+    if (this.#options.abort?.aborted) return
+    for (const [id, slots] of this.#ownMarks) {
+      const stuck = [...slots].filter((slot) => this.#stuck.has(slot))
+      if (stuck.length === 0) continue
+      try {
+        await Promise.all(stuck.map((slot) => this.#session.node(id).setStable(slot)))
+      } catch (error) {
+        // The mark stays, and keeps the keys in sight.
+        if (!(error instanceof ClusterError)) throw error
+      }
     }
   }
 
