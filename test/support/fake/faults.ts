@@ -16,6 +16,7 @@ const CHANGING = [
   'meet',
   'forget',
   'replicate',
+  'takeOver',
   'reset',
   'writeConfig',
   'rewriteConfig',
