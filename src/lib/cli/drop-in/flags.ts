@@ -4,10 +4,11 @@
  */
 import * as Flags from '@oclif/core/flags'
 
-const given = Flags.boolean({default: false})
+/** One object each: oclif writes the flag's name into it. */
+const given = () => Flags.boolean({default: false})
 
 export const dropInFlags = {
-  'stdin-last': given,
+  'stdin-last': given(),
   'stdin-tag': Flags.string(),
   replicas: Flags.integer({default: 0}),
   from: Flags.string({multiple: true, multipleNonGreedy: true, default: []}),
@@ -19,17 +20,17 @@ export const dropInFlags = {
   threshold: Flags.custom<number>({parse: async (text) => Number(text)})({default: 2}),
   /** "NODE=1.5" */
   weight: Flags.string({multiple: true, multipleNonGreedy: true, default: []}),
-  'use-empty': given,
-  replace: given,
-  copy: given,
-  replica: given,
+  'use-empty': given(),
+  replace: given(),
+  copy: given(),
+  replica: given(),
   'primary-id': Flags.string(),
-  'search-multiple-owners': given,
-  'fix-with-unreachable': given,
-  'only-primaries': given,
-  'only-replicas': given,
+  'search-multiple-owners': given(),
+  'fix-with-unreachable': given(),
+  'only-primaries': given(),
+  'only-replicas': given(),
   'from-user': Flags.string(),
   'from-pass': Flags.string({noCacheDefault: true}),
-  'from-askpass': given,
-  atomic: given,
+  'from-askpass': given(),
+  atomic: given(),
 }
