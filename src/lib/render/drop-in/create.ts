@@ -9,7 +9,7 @@ import type {Vocabulary} from './vocabulary.ts'
 export function renderCreatePlan(planned: RedisCliCreatePlan, addresses: readonly string[], words: Vocabulary): string {
   const {plan, given, isOptimised, shared} = planned
   const Primary = `${words.primary.charAt(0).toUpperCase()}${words.primary.slice(1)}`
-  const lines = [`>>> Performing hash slots allocation on ${addresses.length} nodes...`]
+  const lines = [`>>> Performing hash slots allocation on ${addresses.length} ${words.nodes}...`]
   for (const [index, {slots}] of plan.primaries.entries()) {
     const [range] = parseRanges(slots)
     if (range) lines.push(`${Primary}[${index}] -> Slots ${range.start} - ${range.end}`)
@@ -28,14 +28,14 @@ export function renderCreatePlan(planned: RedisCliCreatePlan, addresses: readonl
       }[shared],
     )
   }
-  return [...lines, ...addresses.flatMap((address) => nodeLines(planned, address, words))].join('\n')
+  return [...lines, ...addresses.flatMap((address) => nodeLines(planned, address))].join('\n')
 }
 
-function nodeLines({plan}: RedisCliCreatePlan, address: string, words: Vocabulary): string[] {
+function nodeLines({plan}: RedisCliCreatePlan, address: string): string[] {
   for (const primary of plan.primaries) {
     if (primary.address === address) {
       const ranges = parseRanges(primary.slots)
-      const slots = `slots:${bracketed(ranges)} (${countSlots(ranges)} slots) ${words.primary}`
+      const slots = `slots:${bracketed(ranges)} (${countSlots(ranges)} slots) master`
       return [`M: ${primary.id} ${address}`, `   ${slots}`]
     }
     const replica = primary.replicas.find((one) => one.address === address)

@@ -22,14 +22,13 @@ export function renderSummary(topology: Topology): string {
   ].join('\n')
 }
 
-/** Three lines a node: "M: ID ADDRESS", its slots and role, its replicas or whom it replicates. */
+/** Three lines a node: "M: ID ADDRESS", its slots and role (in the old words with valkey-cli, too), and its followers or whom it follows. */
 export function renderNodes(topology: Topology): string {
-  const {primary, replica} = vocabularyFor(topology)
   const followers = countReplicas(topology)
   return nodesInSeedOrder(topology)
     .map((node) => {
       const isPrimary = node.role === 'primary'
-      const slots = `slots:${bracketed(node.ranges)} (${countSlots(node.ranges)} slots) ${isPrimary ? primary : replica}`
+      const slots = `slots:${bracketed(node.ranges)} (${countSlots(node.ranges)} slots) ${isPrimary ? 'master' : 'slave'}`
       const lines = [`${isPrimary ? 'M' : 'S'}: ${node.id} ${formatAddress(node.address)}`, `   ${slots}`]
       if (!isPrimary) lines.push(`   replicates ${node.primaryId ?? ''}`)
       else if (followers.has(node.id)) lines.push(`   ${followers.get(node.id)} additional replica(s)`)

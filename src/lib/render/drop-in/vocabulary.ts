@@ -6,23 +6,24 @@ export interface Vocabulary {
   readonly product: 'Redis' | 'Valkey'
   readonly primary: string
   readonly primaries: string
-  readonly replica: string
   readonly replicas: string
+  /** Of which there may be one. */
+  readonly nodes: string
 }
 
 const REDIS: Vocabulary = {
   product: 'Redis',
   primary: 'master',
   primaries: 'masters',
-  replica: 'slave',
   replicas: 'slaves',
+  nodes: 'nodes',
 }
 const VALKEY: Vocabulary = {
   product: 'Valkey',
   primary: 'primary',
   primaries: 'primaries',
-  replica: 'replica',
   replicas: 'replicas',
+  nodes: 'node(s)',
 }
 
 export function vocabularyOf(flavour: ServerInfo['flavour']): Vocabulary {
