@@ -14,49 +14,83 @@ export interface RunResult {
   readonly stderr: string
 }
 
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv
+  /** Default two minutes; then SIGKILL. */
+  readonly timeoutMs?: number
+  /** What stdin brings; without it stdin is at its end from the start. */
+  readonly input?: string | Buffer
+  /** stdin does not end after `input`. */
+  readonly isInputOpen?: boolean
+  readonly cwd?: string
+}
+
 export interface Rcluster {
-  /** Runs to the end; ended by SIGKILL after `timeoutMs` (default two minutes). */
-  run(args: readonly string[], options?: {env?: NodeJS.ProcessEnv; timeoutMs?: number}): Promise<RunResult>
+  /** Runs to the end. */
+  run(args: readonly string[], options?: RunOptions): Promise<RunResult>
   /** As `run`. @throws an Error with all that it wrote when the exit code is not 0. */
   ok(...args: readonly string[]): Promise<RunResult>
   /** Starts it, for tests that send signals. */
-  start(args: readonly string[], env?: NodeJS.ProcessEnv): {child: ChildProcess; ended: Promise<RunResult>}
+  start(args: readonly string[], env?: NodeJS.ProcessEnv): Running
   /** Removes the state folder. */
   close(): void
+}
+
+interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<RunResult>
+}
+
+/** Runs any program to its end, with its output. */
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const {child, ended} = launch(program, args, options)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 120_000)
+  try {
+    return await ended
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function launch(program: string, args: readonly string[], {env, input, isInputOpen, cwd}: RunOptions): Running {
+  const hasInput = input !== undefined || isInputOpen
+  const child = spawn(program, args, {env, cwd, stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe']})
+  // It may end without reading all.
+  child.stdin?.on('error', () => {})
+  if (input !== undefined) child.stdin?.write(input)
+  if (!isInputOpen) child.stdin?.end()
+  let [stdout, stderr] = ['', '']
+  child.stdout?.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString()
+  })
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  const ended = new Promise<RunResult>((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (code) => resolve({code: code ?? undefined, stdout, stderr}))
+  })
+  return {child, ended}
 }
 
 /** With a state folder of its own: runs that were cut off are nobody else's business. */
 export function openRcluster(): Rcluster {
   const state = mkdtempSync(path.join(os.tmpdir(), 'rcluster-state-'))
-  const start: Rcluster['start'] = (args, env = {}) => {
-    const child = spawn(process.execPath, [PROGRAM, ...args], {
-      env: {...process.env, XDG_STATE_HOME: state, RCLUSTER_SEED: undefined, NO_COLOR: '1', ...env},
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let [stdout, stderr] = ['', '']
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk.toString()
-    })
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString()
-    })
-    const ended = new Promise<RunResult>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('close', (code) => resolve({code: code ?? undefined, stdout, stderr}))
-    })
-    return {child, ended}
-  }
-  const run: Rcluster['run'] = async (args, {env, timeoutMs = 120_000} = {}) => {
-    const {child, ended} = start(args, env)
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
-    try {
-      return await ended
-    } finally {
-      clearTimeout(timer)
-    }
-  }
+  const environment = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+    ...process.env,
+    XDG_STATE_HOME: state,
+    RCLUSTER_SEED: undefined,
+    NO_COLOR: '1',
+    ...env,
+  })
+  const run: Rcluster['run'] = (args, options = {}) =>
+    runProgram(process.execPath, [PROGRAM, ...args], {...options, env: environment(options.env)})
   return {
-    start,
+    start: (args, env) => launch(process.execPath, [PROGRAM, ...args], {env: environment(env)}),
     run,
     ok: async (...args) => {
       const result = await run(args)

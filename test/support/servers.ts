@@ -167,7 +167,7 @@ function guard(line: string): void {
 export interface StartOptions {
   /**
    * Settings beside or instead of the defaults, without dashes: {'cluster-node-timeout': '1000'}. PORT stands for the
-   * server's own: {port: '0', 'tls-port': 'PORT'}.
+   * server's own: {port: '0', 'tls-port': 'PORT', 'cluster-port': 'PORT+11000'}.
    */
   readonly config?: Readonly<Record<string, string>>
   /** Default 15 000. */
@@ -228,7 +228,7 @@ class OneServer {
     }
     const args = Object.entries(config).flatMap(([name, value]) => [
       `--${name}`,
-      value.replace('PORT', String(this.port)),
+      value.replace(/PORT(\+\d+)?/, (_, more) => String(this.port + Number(more ?? 0))),
     ])
     const startsBefore = this.countStarts()
     const child = spawn(this.kind.server, args, {cwd: this.folder, stdio: 'ignore'})
