@@ -101,9 +101,9 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
    * Looks at the cluster as redis-cli does before it changes it, and prints that.
    * @returns whether it passes; with `isThorough` what redis-cli does not look at counts, too.
    */
-  protected showCheck(session: ClusterSession, {isThorough = false} = {}): boolean {
+  protected showCheck(session: ClusterSession, {isThorough = false, listsNodes = true} = {}): boolean {
     const {topology, seed} = session
-    this.say(renderCheck(topology, seed))
+    this.say(renderCheck(topology, seed, {listsNodes}))
     const further = isThorough ? furtherErrors(topology) : []
     if (further.length > 0) this.say(further.join('\n'))
     return passesCheck(topology) && further.length === 0

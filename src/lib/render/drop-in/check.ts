@@ -6,10 +6,10 @@ import {formatAddress, type NodeAddress, type Topology} from '../../topology/mod
 import {renderNodes} from './nodes.ts'
 
 /** `seed`: as the user named it. */
-export function renderCheck(topology: Topology, seed: NodeAddress): string {
+export function renderCheck(topology: Topology, seed: NodeAddress, {listsNodes = true} = {}): string {
   return [
     `>>> Performing Cluster Check (using node ${formatAddress(seed)})`,
-    renderNodes(topology),
+    ...(listsNodes ? [renderNodes(topology)] : []),
     ...agreementLines(topology),
     '>>> Check for open slots...',
     ...openSlotLines(topology),
