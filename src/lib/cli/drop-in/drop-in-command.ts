@@ -86,7 +86,7 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
     process.stderr.write(`${cleanLines(text)}\n`)
   }
 
-  /** Shows that work goes on. The next line begins below. */
+  /** Shows that work goes on, or asks. The next line begins below. */
   protected dot(mark = '.'): void {
     this.#isDotted = true
     process.stdout.write(mark)
@@ -121,19 +121,25 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
   /** A line from stdin after `question`; undefined when there is none any more. */
   protected async ask(question: string): Promise<string | undefined> {
     this.endDots()
-    process.stdout.write(question)
+    this.dot(question)
     const line = await answers.line(this.stopSignal)
-    if (line === undefined) process.stdout.write('\n')
+    this.#endQuestion(line !== undefined)
     return line
   }
 
   /** "yes" on stdin after `question`; a terminal is not needed. --cluster-yes does not answer it: see `confirm`. */
   protected async isAccepted(question: string): Promise<boolean> {
     this.endDots()
-    process.stdout.write(question)
+    this.dot(question)
     const isYes = await answers.isYes(this.stopSignal)
-    if (process.stdin.isTTY !== true) process.stdout.write('\n')
+    this.#endQuestion(isYes)
     return isYes
+  }
+
+  /** On a terminal the answer was shown with the end of its line; what comes next goes below in any case. */
+  #endQuestion(isAnswered: boolean): void {
+    if (isAnswered && process.stdin.isTTY === true) this.#isDotted = false
+    else this.endDots()
   }
 
   /** `question` is printed as it is; only "yes" is a yes. @throws CancelledError. */
