@@ -323,6 +323,13 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     expect(await failureOf(target.restoreFunctions(await source.dumpFunctions()))).toEqual(['rejected', false])
   })
 
+  it('takes any command, byte for byte', async () => {
+    const bytes = Buffer.from([0x00, 0xff, 0x0d, 0x0a, 0x22, 0x27])
+    expect(await source.command(['PING'], 2000)).toBe('PONG')
+    expect(await source.command(['echo', bytes], 2000)).toEqual(bytes)
+    expect(await failureOf(source.command(['NO-SUCH-COMMAND'], 2000))).toEqual(['unknown-command', false])
+  })
+
   it('tells how many databases may hold keys', async () => {
     expect(await source.readDatabaseCount()).toBe(hasDatabases ? 4 : 1)
   })

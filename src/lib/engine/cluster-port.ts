@@ -48,6 +48,9 @@ export interface SlotMigration {
   readonly writePauseMs: number | undefined
 }
 
+/** What a command may answer, nested as it comes; bulk strings are Buffers, errors inside of lists are texts. */
+export type CommandReply = Buffer | string | number | null | readonly CommandReply[]
+
 export interface NodePort {
   /** Another one after `reset`. */
   readonly id: NodeId
@@ -127,6 +130,12 @@ export interface NodePort {
   listFunctions(): Promise<readonly string[] | undefined>
   dumpFunctions(): Promise<Buffer>
   restoreFunctions(payload: Buffer): Promise<void>
+
+  /**
+   * Any command, byte for byte, on a connection that is for these alone: they may change what it is in.
+   * @throws NodeError for an error reply as well; its message ends with the server's text.
+   */
+  command(words: readonly (string | Buffer)[], deadlineMs: number): Promise<CommandReply>
 
   /** Ends the connections at once. Pending calls fail with 'closed'. */
   close(): void

@@ -1,7 +1,7 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
+import type {AtomicFamily, CommandReply, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -345,6 +345,10 @@ export class NodeClient implements NodePort {
 
   async restoreFunctions(payload: Buffer): Promise<void> {
     await this.#control.call(['FUNCTION', 'RESTORE', payload])
+  }
+
+  command(words: readonly (string | Buffer)[], deadlineMs: number): Promise<CommandReply> {
+    return this.#wire('command', 0).call(words, deadlineMs)
   }
 
   close(): void {

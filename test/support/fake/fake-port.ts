@@ -1,5 +1,11 @@
 /** One connection of one tool to one fake server. */
-import type {AtomicFamily, MigrateRequest, NodePort, SlotMigration} from '../../../src/lib/engine/cluster-port.ts'
+import type {
+  AtomicFamily,
+  CommandReply,
+  MigrateRequest,
+  NodePort,
+  SlotMigration,
+} from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
 import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
 import {
@@ -224,6 +230,15 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'restoreFunctions'}, (server) => {
       server.requireFunctions()
       server.restoreFunctions(JSON.parse(payload.toString()) as Record<string, string>)
+    })
+  }
+
+  /** PING and ECHO. */
+  command([name = '', argument]: readonly (string | Buffer)[]): Promise<CommandReply> {
+    return this.#call({kind: 'command', text: String(name)}, (server) => {
+      if (String(name).toUpperCase() === 'PING') return 'PONG'
+      if (String(name).toUpperCase() === 'ECHO') return Buffer.from(argument ?? '')
+      throw server.says(`ERR unknown command '${name}', with args beginning with: `)
     })
   }
 

@@ -18,6 +18,7 @@ const CHANGING = [
   'reset',
   'writeConfig',
   'restoreFunctions',
+  'command',
   'startSlotMigration',
   'cancelSlotMigration',
 ] as const

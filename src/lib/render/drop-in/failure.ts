@@ -27,7 +27,7 @@ const CONNECTION_FAILURES: ReadonlySet<string> = new Set<NodeFailure>([
 ])
 
 export function renderDropInFailure(error: ClusterError): ToldFailure {
-  if (error instanceof NodeError && CONNECTION_FAILURES.has(error.failure)) {
+  if (error instanceof NodeError && isConnectionFailure(error)) {
     return {stdout: '', stderr: renderUnreachable(error.address, error.failure, error.message)}
   }
   const text = [cleanLines(error.message), ...error.suggestions.map((one) => `    ${cleanLines(one)}`)]
@@ -37,6 +37,11 @@ export function renderDropInFailure(error: ClusterError): ToldFailure {
   return error.code === 'E_USAGE' || error.code === 'E_INTERNAL'
     ? {stdout: '', stderr: lines}
     : {stdout: lines, stderr: ''}
+}
+
+/** Was there no answer at all? */
+export function isConnectionFailure({failure}: NodeError): boolean {
+  return CONNECTION_FAILURES.has(failure)
 }
 
 /** "Could not connect to Redis at 127.0.0.1:7000: Connection refused". `message` is ours, for failures that C has no words for. */
