@@ -57,6 +57,15 @@ const rows: readonly Row[] = [
     args: ([a = '', , , d = '']) => ['add-node', d, a, '--cluster-slave'],
     anyPrimary: true,
   },
+  {name: 'set-timeout', nodes: 3, formed: [3, 0], args: ([a = '']) => ['set-timeout', a, '2345']},
+  {name: 'call', nodes: 3, formed: [3, 0], args: ([a = '']) => ['call', a, 'FLUSHALL']},
+  {
+    name: 'call of primaries',
+    nodes: 6,
+    formed: [6, 1],
+    args: ([a = '']) => ['call', a, 'CONFIG', 'SET', 'cluster-node-timeout', '3456', '--cluster-only-masters'],
+    anyPrimary: true,
+  },
   {
     name: 'del-node of a replica',
     nodes: 6,
@@ -134,7 +143,7 @@ async function set(addresses: readonly string[], key: string): Promise<void> {
 
 describe('the same words on the same cluster', () => {
   forEachKind(
-    'check and info',
+    'check, info and call',
     (kind) => {
       test('are word for word the same', async () => {
         const servers = await startServers(kind, 6)
@@ -146,6 +155,8 @@ describe('the same words on the same cluster', () => {
             ['check', a],
             ['info', a],
             ['check', a.split(':')[0] ?? '', a.split(':')[1] ?? ''],
+            ['call', a, 'CONFIG', 'GET', 'maxmemory*'],
+            ['call', a, 'ECHO', 'a\n"b"\n', '--cluster-only-replicas'],
           ]) {
             const theirs = await genuine(kind)(['--cluster', ...words])
             const own = await ours(['--cluster', ...words])

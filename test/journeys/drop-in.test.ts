@@ -61,11 +61,13 @@ forEachKind('the life of a cluster in the form of redis-cli', (kind) => {
       keys: 0,
       knows: [0, 1, 2],
       open: 0,
+      nodeTimeoutMs: 5000,
     })
   })
 
   test('a new primary gets the functions of the cluster, and joins only without any of its own', async () => {
-    await Promise.all([a, b, c].map((address) => rawCommand(address, ['FUNCTION', 'LOAD', FUNCTION])))
+    // One argument, with newlines and quotes.
+    expect(await run([...YES, 'call', a, 'FUNCTION', 'LOAD', FUNCTION])).toContain(`${c}: mylib\n`)
     const stdout = await run([...YES, 'add-node', d, a])
     expect(stdout).toContain('[OK] New node added correctly.')
     expect(JSON.stringify(await rawCommand(d, ['FUNCTION', 'LIST']))).toContain('mylib')
@@ -119,6 +121,18 @@ forEachKind('the life of a cluster in the form of redis-cli', (kind) => {
     const full = await run(['--cluster', 'del-node', a, await idOf(b)], {code: 1})
     expect(full).toContain(`[ERR] Node ${b} is not empty! Reshard data away and try again.`)
     expect(await run(['--cluster', 'del-node', a, 'f00'], {code: 1})).toContain('[ERR] No such node ID f00')
+  })
+
+  test('call and set-timeout reach every node, and fail when one does', async () => {
+    const bytes = Buffer.from([0x61, 0x0a, 0x22, 0x27, 0x20])
+    const echoed = await run(['-x', '--cluster', 'call', a, 'ECHO'], {input: bytes})
+    for (const address of [a, b, c, d, e, f]) expect(echoed).toContain(`${address}: ${bytes}\n`)
+    const replicas = await run(['--cluster', 'call', a, 'PING', '--cluster-only-replicas'])
+    expect(replicas.split('\n').filter((line) => line.endsWith(': PONG'))).toHaveLength(2)
+    expect(await run(['--cluster', 'call', a, 'SET', '{06S}', 'v'], {code: 1})).toContain(`${a}: OK\n`)
+    expect(await run(['--cluster', 'set-timeout', a, '4321'])).toContain('>>> New node timeout set. 6 OK, 0 ERR.')
+    expect(await rawCommand(f, ['CONFIG', 'GET', 'cluster-node-timeout'])).toEqual(['cluster-node-timeout', '4321'])
+    await run(['--cluster', 'set-timeout', a, '99'], {code: 1, stderr: /less than 100 milliseconds is a bad idea/})
   })
 
   test('nodes are removed, alive or dead', async () => {

@@ -15,6 +15,7 @@ export interface NodePicture {
   readonly knows: readonly number[]
   /** What it knows to be open. */
   readonly open: number
+  readonly nodeTimeoutMs: number
 }
 
 /** Each node about itself. Waits until none is in a handshake and all say the same of one another. */
@@ -24,7 +25,7 @@ export async function pictureOf(addresses: readonly string[]): Promise<readonly 
   await eventually('the nodes have settled', async () => {
     const looks = await Promise.all(addresses.map(look))
     const ids = looks.map(({entries}) => entries.find(({isMyself}) => isMyself)?.id ?? '')
-    picture = looks.map(({entries, keys}) => {
+    picture = looks.map(({entries, keys, nodeTimeoutMs}) => {
       const self = entries.find(({isMyself}) => isMyself)!
       return {
         role: self.role,
@@ -34,6 +35,7 @@ export async function pictureOf(addresses: readonly string[]): Promise<readonly 
         keys,
         knows: entries.map(({id}) => ids.indexOf(id)).sort((a, b) => a - b),
         open: self.migrating.length + self.importing.length,
+        nodeTimeoutMs,
       }
     })
     // What each says of the others, where it knows them.
@@ -50,6 +52,10 @@ export async function pictureOf(addresses: readonly string[]): Promise<readonly 
 }
 
 async function look(address: string) {
-  const [nodes, keys] = await Promise.all([rawCommand(address, ['CLUSTER', 'NODES']), rawCommand(address, ['DBSIZE'])])
-  return {entries: parseNodes(String(nodes)), keys: Number(keys)}
+  const [nodes, keys, setting] = await Promise.all([
+    rawCommand(address, ['CLUSTER', 'NODES']),
+    rawCommand(address, ['DBSIZE']),
+    rawCommand(address, ['CONFIG', 'GET', 'cluster-node-timeout']),
+  ])
+  return {entries: parseNodes(String(nodes)), keys: Number(keys), nodeTimeoutMs: Number((setting as string[])[1])}
 }
