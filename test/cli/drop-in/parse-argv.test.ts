@@ -147,6 +147,8 @@ const accepted: readonly Row[] = [
     flags: {atomic: true},
   },
   {line: '--cluster help', asks: 'help'},
+  {line: '--cluster create --help', asks: 'help'},
+  {line: '--cluster --help', asks: 'help'},
 ]
 
 describe('what is accepted', () => {

@@ -119,7 +119,12 @@ describe('failures', () => {
     {
       name: 'an error reply',
       error: new NodeError('auth', '127.0.0.1:7000', '127.0.0.1:7000 answered: NOAUTH'),
-      stdout: '[ERR] 127.0.0.1:7000 answered: NOAUTH',
+      stdout: '[ERR] Node 127.0.0.1:7000 NOAUTH',
+    },
+    {
+      name: 'a server that is not in cluster mode',
+      error: new NodeError('not-cluster', '127.0.0.1:7000', '127.0.0.1:7000 answered: ERR no cluster'),
+      stdout: '[ERR] Node 127.0.0.1:7000 is not configured as a cluster node.',
     },
     {
       name: 'a refusal, with what to do',

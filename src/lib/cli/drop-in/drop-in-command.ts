@@ -29,6 +29,9 @@ type AllFlags = InferredFlags<typeof dropInFlags & typeof moveFlags & typeof con
 /** All that is said goes through one pair of streams, whose order people see. */
 const answers = new Answers(process.stdin)
 
+/** For errors of oclif's, which point to the help of a command: "rcluster … --help". */
+const HELP = '--cluster'
+
 export abstract class DropInCommand<T extends typeof Command = typeof Command> extends MoveCommand<T> {
   static override hidden = true
   static override enableJsonFlag = false
@@ -174,7 +177,7 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
   /** 0 or 1, as redis-cli has it, and 130 for what a signal ended. */
   override async catch(thrown: Error & {code?: string; oclif?: {exit?: number}}): Promise<void> {
     this.endDots()
-    const error = toClusterError(thrown, this.commandName)
+    const error = toClusterError(thrown, HELP)
     process.exitCode = error instanceof CancelledError && this.stopSignal.aborted ? 130 : 1
     if (error instanceof SaidFailure) {
       if (error.stream === 'stdout') this.say(error.message)
@@ -184,7 +187,8 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
     const {stdout, stderr} = renderDropInFailure(error)
     if (stdout !== '') this.say(stdout)
     if (stderr !== '') this.complain(stderr)
-    if (error.code === 'E_INTERNAL' && this.options.verbose) {
+    // Without flags it was reading them that failed.
+    if (error.code === 'E_INTERNAL' && (this.flags as AllFlags | undefined)?.verbose) {
       this.complain(String((error.cause as Error | undefined)?.stack ?? error.stack))
     }
   }

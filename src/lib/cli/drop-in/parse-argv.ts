@@ -87,6 +87,9 @@ function readTokens(argv: readonly string[]): Tokens {
   let words: string[] = []
   for (let at = 0; at < argv.length; ) {
     const token = argv[at++]!
+    if (token === '--help' || (token === '--cluster' && argv[at] === '--help')) {
+      return {subcommand: 'help', words: [], flags: new Map()}
+    }
     if (token === '--cluster') {
       const sub = argv[at++]
       if (sub === undefined || subcommand !== undefined) throw unrecognized(token)

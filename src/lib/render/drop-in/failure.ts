@@ -30,13 +30,21 @@ export function renderDropInFailure(error: ClusterError): ToldFailure {
   if (error instanceof NodeError && isConnectionFailure(error)) {
     return {stdout: '', stderr: renderUnreachable(error.address, error.failure, error.message)}
   }
-  const text = [cleanLines(error.message), ...error.suggestions.map((one) => `    ${cleanLines(one)}`)]
+  const text = [messageOf(error), ...error.suggestions.map((one) => `    ${cleanLines(one)}`)]
   if (error.code === 'E_CANCELLED') return {stdout: `*** ${text.join('\n')}`, stderr: ''}
   const prefix = error.message.startsWith('[ERR]') ? '' : '[ERR] '
   const lines = `${prefix}${text.join('\n')}`
   return error.code === 'E_USAGE' || error.code === 'E_INTERNAL'
     ? {stdout: '', stderr: lines}
     : {stdout: lines, stderr: ''}
+}
+
+/** Error replies as redis-cli puts them: "Node 127.0.0.1:7000 NOAUTH Authentication required." */
+function messageOf(error: ClusterError): string {
+  if (!(error instanceof NodeError)) return cleanLines(error.message)
+  const {address, failure, message} = error
+  if (failure === 'not-cluster') return `Node ${address} is not configured as a cluster node.`
+  return cleanLines(message).replace(`${address} answered: `, `Node ${address} `)
 }
 
 /** Was there no answer at all? */
