@@ -7,6 +7,8 @@ import {anyKind, forEachKind, rawCommand, startServers, type TestServers} from '
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
 
+/** One that looks like a flag of ours. */
+const PASSWORD = '--yes open sesame'
 const YES = ['--cluster-yes', '--cluster']
 const FUNCTION = "#!lua name=mylib\nredis.register_function('one', function() return \"it's one\" end)"
 
@@ -204,19 +206,19 @@ describe('addresses and logins', () => {
   })
 
   test('a password comes by option, environment, URL or stdin, and shows nowhere', async () => {
-    const servers = await startServers(anyKind(), 3, {config: {requirepass: 'open sesame', masterauth: 'open sesame'}})
+    const servers = await startServers(anyKind(), 3, {config: {requirepass: PASSWORD, masterauth: PASSWORD}})
     try {
       const [a = ''] = servers.addresses
       const ok = async (args: readonly string[], options: RunOptions = {}): Promise<void> => {
         expect(await run(args, options)).not.toContain('sesame')
       }
-      await ok(['-a', 'open sesame', ...YES, 'create', ...servers.addresses])
-      await ok(['--cluster', 'check', a, '--no-auth-warning', '--pass', 'open sesame'])
-      await ok(['--cluster', 'check', a], {env: {REDISCLI_AUTH: 'open sesame'}})
-      await ok(['--user', 'default', '--cluster', 'check', a], {env: {VALKEYCLI_AUTH: 'open sesame'}})
-      await ok(['--askpass', '--cluster', 'info', a], {input: 'open sesame\n'})
-      await ok(['-u', `redis://default:open%20sesame@${a}`, '--cluster', 'info'])
-      const refused = await rcluster.run(['-a', 'wrong sesame', '--cluster', 'check', a])
+      await ok(['-a', PASSWORD, ...YES, 'create', ...servers.addresses])
+      await ok(['--cluster', 'check', a, '--no-auth-warning', '--pass', PASSWORD])
+      await ok(['--cluster', 'check', a], {env: {REDISCLI_AUTH: PASSWORD}})
+      await ok(['--user', 'default', '--cluster', 'check', a], {env: {VALKEYCLI_AUTH: PASSWORD}})
+      await ok(['--askpass', '--cluster', 'info', a], {input: `${PASSWORD}\n`})
+      await ok(['-u', `redis://default:${encodeURIComponent(PASSWORD)}@${a}`, '--cluster', 'info'])
+      const refused = await rcluster.run(['-a', '-awrong sesame', '--cluster', 'check', a])
       expect(refused.code).toBe(1)
       expect(`${refused.stdout}${refused.stderr}`).toMatch(/\[ERR\] .*WRONGPASS/)
       expect(`${refused.stdout}${refused.stderr}`).not.toContain('sesame')

@@ -1,6 +1,6 @@
 import {describe, expect, test} from 'vitest'
 import {isDropInForm} from '../../../src/lib/cli/drop-in/form.ts'
-import {parseDropInArgv, toNativeArgv} from '../../../src/lib/cli/drop-in/parse-argv.ts'
+import {parseDropInArgv, toNativeArgv, undisguised} from '../../../src/lib/cli/drop-in/parse-argv.ts'
 import {UsageError} from '../../../src/lib/errors.ts'
 
 const ID = 'a'.repeat(40)
@@ -215,6 +215,16 @@ test('a password behind "=" is not repeated', () => {
   expect(() => parseDropInArgv(['--pass=sesame', '--cluster', 'check', 'a:1'], {})).toThrow(/^((?!sesame).)*$/s)
 })
 
+test('values that look like flags are disguised, and are what they were afterwards', () => {
+  expect(['\0--yes', 'plain', true, 7, ['\0-a', 'b']].map(undisguised)).toEqual([
+    '--yes',
+    'plain',
+    true,
+    7,
+    ['-a', 'b'],
+  ])
+})
+
 test('only a --cluster of its own, before "--", makes the form', () => {
   expect(isDropInForm(['check', '127.0.0.1:7000'])).toBe(false)
   expect(isDropInForm(['call', 'a:1', '--', 'CLUSTER', '--cluster'])).toBe(false)
@@ -225,7 +235,7 @@ test('oclif gets flags with their values attached, and words behind "--"', () =>
   const argv = split(`-a -x --cluster rebalance a:1 --cluster-weight aa=1 bb=2 --cluster-yes`)
   expect(toNativeArgv(parseDropInArgv(argv, {}))).toEqual([
     'drop-in:rebalance',
-    '--password=-x',
+    '--password=\0-x',
     '--weight=aa=1',
     '--weight=bb=2',
     '--yes',

@@ -21,7 +21,7 @@ import {MoveCommand, moveFlags} from '../move-command.ts'
 import {toClusterError} from '../parse-errors.ts'
 import {Answers} from './answers.ts'
 import {dropInFlags} from './flags.ts'
-import {readSeed} from './parse-argv.ts'
+import {readSeed, undisguised} from './parse-argv.ts'
 import {SaidFailure} from './said.ts'
 
 type AllFlags = InferredFlags<typeof dropInFlags & typeof moveFlags & typeof connectionFlags & typeof outputFlags>
@@ -71,6 +71,7 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
   override async init(): Promise<void> {
     await super.init()
     const flags = this.flags as unknown as Record<string, unknown>
+    for (const [name, value] of Object.entries(flags)) flags[name] = undisguised(value)
     // As redis-cli moves slots: with MIGRATE, unless asked otherwise, and the source's copy wins with --cluster-replace.
     flags['mover'] = this.options.atomic ? 'atomic' : 'migrate'
     if (this.options.replace) flags['on-conflict'] = 'source'

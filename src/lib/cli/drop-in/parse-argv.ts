@@ -59,11 +59,21 @@ export function parseDropInArgv(argv: readonly string[], env: Environment): Drop
   return {subcommand: read.subcommand, words, flags: Object.fromEntries(flags)}
 }
 
+/** oclif takes a value that looks like a flag for one that was forgotten; a password may look so. */
+const DISGUISE = '\0'
+
+/** Undoes what `toNativeArgv` did to a flag's value. */
+export function undisguised(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(undisguised)
+  return typeof value === 'string' && value.startsWith(DISGUISE) ? value.slice(DISGUISE.length) : value
+}
+
 /** What oclif is to run: "drop-in:create", flags, "--", words. */
 export function toNativeArgv({subcommand, words, flags}: DropInRequest): string[] {
   const tokens = Object.entries(flags).flatMap(([name, value]) => {
     if (value === true) return [`--${name}`]
-    return (typeof value === 'string' ? [value] : value).map((one) => `--${name}=${one}`)
+    const values = typeof value === 'string' ? [value] : value
+    return values.map((one) => `--${name}=${one.startsWith('-') ? DISGUISE : ''}${one}`)
   })
   return [`drop-in:${subcommand}`, ...tokens, '--', ...words]
 }
