@@ -313,6 +313,19 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     expect(await failureOf(source.writeConfig('no-such-setting', '1'))).toEqual(['rejected', false])
   })
 
+  it('has no file to write settings to when it was started without', async () => {
+    expect(await failureOf(source.rewriteConfig())).toEqual(['rejected', false])
+  })
+
+  it('answers any command byte for byte, and errors are answers', async () => {
+    const text = Buffer.from([0, 10, 13, 34, 255])
+    expect(await source.callCommand([Buffer.from('ECHO'), text])).toEqual({reply: text})
+    expect(await source.callCommand([Buffer.from('ping')])).toEqual({reply: 'PONG'})
+    expect(await source.callCommand([Buffer.from('no-such')])).toEqual({
+      error: expect.stringMatching(/^ERR unknown command/),
+    })
+  })
+
   it('hands on functions', async () => {
     expect(await source.listFunctions()).toEqual([])
     await ground.loadFunction(0, 'zebra')
@@ -321,13 +334,6 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     await target.restoreFunctions(await source.dumpFunctions())
     expect(await target.listFunctions()).toEqual(['ant', 'zebra'])
     expect(await failureOf(target.restoreFunctions(await source.dumpFunctions()))).toEqual(['rejected', false])
-  })
-
-  it('takes any command, byte for byte', async () => {
-    const bytes = Buffer.from([0x00, 0xff, 0x0d, 0x0a, 0x22, 0x27])
-    expect(await source.command(['PING'], 2000)).toBe('PONG')
-    expect(await source.command(['echo', bytes], 2000)).toEqual(bytes)
-    expect(await failureOf(source.command(['NO-SUCH-COMMAND'], 2000))).toEqual(['unknown-command', false])
   })
 
   it('tells how many databases may hold keys', async () => {

@@ -11,6 +11,7 @@ it.each([
   {name: 'what fits is one job', slots: 200, keys: 1000, jobs: [200]},
   {name: 'jobs are alike', slots: 300, keys: 1000, jobs: [150, 150]},
   {name: 'a slot of more keys than a job should have is one', slots: 3, keys: 500_000, jobs: [1, 1, 1]},
+  {name: 'many slots are several jobs, since each costs time', slots: 2730, keys: 60, jobs: Array(6).fill(455)},
   // 64 forks at the most.
   {name: 'there are few of them, however many keys', slots: 6400, keys: 10_000, jobs: Array(64).fill(100)},
 ])('$name', ({slots, keys, jobs}) => {

@@ -6,7 +6,7 @@
  */
 import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
-import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -170,6 +170,8 @@ export interface StartOptions {
    * server's own: {port: '0', 'tls-port': 'PORT', 'cluster-port': 'PORT+11000'}.
    */
   readonly config?: Readonly<Record<string, string>>
+  /** Started from a file, so that CONFIG REWRITE has somewhere to write. */
+  readonly hasConfigFile?: boolean
   /** Default 15 000. */
   readonly readyTimeoutMs?: number
 }
@@ -191,6 +193,7 @@ class OneServer {
   private readonly kind: ServerKind
   private readonly options: StartOptions
   private child: ChildProcess | undefined
+  private portInFile = 0
   port = 0
 
   constructor(kind: ServerKind, folder: string, options: StartOptions) {
@@ -226,10 +229,10 @@ class OneServer {
       dir: this.folder,
       ...this.options.config,
     }
-    const args = Object.entries(config).flatMap(([name, value]) => [
-      `--${name}`,
-      value.replace(/PORT(\+\d+)?/, (_, more) => String(this.port + Number(more ?? 0))),
-    ])
+    const settings = Object.entries(config).map(([name, value]) => [name, this.withPort(value)])
+    const args = this.options.hasConfigFile
+      ? [this.configFile(settings.map(([name, value]) => `${name} "${value}"\n`).join(''))]
+      : settings.flatMap(([name, value]) => [`--${name}`, value ?? ''])
     const startsBefore = this.countStarts()
     const child = spawn(this.kind.server, args, {cwd: this.folder, stdio: 'ignore'})
     let hasEnded = false
@@ -252,6 +255,18 @@ class OneServer {
     }
     await this.kill()
     return false
+  }
+
+  private withPort(value: string): string {
+    return value.replace(/PORT(\+\d+)?/, (_, more) => String(this.port + Number(more ?? 0)))
+  }
+
+  /** What the server has written into it stays when it starts again. */
+  private configFile(text: string): string {
+    const file = path.join(this.folder, 'server.conf')
+    if (!existsSync(file) || this.port !== this.portInFile) writeFileSync(file, text)
+    this.portInFile = this.port
+    return file
   }
 
   /** Its log, not a PING: that works with passwords and TLS too, and no other server on the port can be mistaken for it. */

@@ -1,8 +1,7 @@
 import {DropInCommand} from '../../lib/cli/drop-in/drop-in-command.ts'
-import {NodeError} from '../../lib/errors.ts'
+import {callNodes} from '../../lib/engine/call-nodes.ts'
 import {nodesInSeedOrder} from '../../lib/plan/redis-cli/node-order.ts'
 import {cleanLines} from '../../lib/render/clean.ts'
-import {isConnectionFailure} from '../../lib/render/drop-in/failure.ts'
 import {rawReply} from '../../lib/render/drop-in/raw-reply.ts'
 import {formatAddress} from '../../lib/topology/model.ts'
 
@@ -23,19 +22,20 @@ export default class DropInCall extends DropInCommand<typeof DropInCall> {
       ({role}) => !(onlyPrimaries && role === 'replica') && !(onlyReplicas && role === 'primary'),
     )
     // One after the other, as redis-cli does: what holds a node up does not hold them all up at once.
-    for (const {id, address} of nodes) {
+    const words = command.map((one) => Buffer.from(one as Buffer))
+    for (const node of nodes) {
       this.stopSignal.throwIfAborted()
-      const name = formatAddress(address)
-      try {
-        const reply = await this.stoppable(session.node(id).command(command, DEADLINE_MS))
-        this.#print(name, rawReply(reply))
-      } catch (error) {
-        if (!(error instanceof NodeError)) throw error
-        process.exitCode = 1
-        const text = error.message.replace(`${error.address} answered: `, '')
-        this.say(`${name}: ${isConnectionFailure(error) ? 'Failed!' : text}\n`)
-        if (isConnectionFailure(error)) this.complain(error.message)
+      const [{answer} = {answer: {unanswered: ''}}] = await this.stoppable(
+        callNodes(session, [node], words, DEADLINE_MS),
+      )
+      const name = formatAddress(node.address)
+      if ('reply' in answer) {
+        this.#print(name, rawReply(answer.reply))
+        continue
       }
+      process.exitCode = 1
+      this.say(`${name}: ${'error' in answer ? answer.error : 'Failed!'}\n`)
+      if ('unanswered' in answer) this.complain(answer.unanswered)
     }
     return {}
   }

@@ -48,8 +48,11 @@ export interface SlotMigration {
   readonly writePauseMs: number | undefined
 }
 
-/** What a command may answer, nested as it comes; bulk strings are Buffers, errors inside of lists are texts. */
+/** As the protocol has it; bulk strings are Buffers. */
 export type CommandReply = Buffer | string | number | null | readonly CommandReply[]
+
+/** An error that the server answered is an answer. */
+export type CommandAnswer = {readonly reply: CommandReply} | {readonly error: string}
 
 export interface NodePort {
   /** Another one after `reset`. */
@@ -125,17 +128,16 @@ export interface NodePort {
   /** undefined when the server has no such setting. */
   readConfig(name: string): Promise<string | undefined>
   writeConfig(name: string, value: string): Promise<void>
+  /** Writes the settings to the node's file. @throws NodeError where it was started without one. */
+  rewriteConfig(): Promise<void>
+
+  /** Any command, byte for byte, on a connection of its own and database 0. It may take `deadlineMs`, or as long as any. */
+  callCommand(words: readonly Buffer[], deadlineMs?: number): Promise<CommandAnswer>
 
   /** Names of the function libraries, sorted; undefined when the server has no functions (before Redis 7). */
   listFunctions(): Promise<readonly string[] | undefined>
   dumpFunctions(): Promise<Buffer>
   restoreFunctions(payload: Buffer): Promise<void>
-
-  /**
-   * Any command, byte for byte, on a connection that is for these alone: they may change what it is in.
-   * @throws NodeError for an error reply as well; its message ends with the server's text.
-   */
-  command(words: readonly (string | Buffer)[], deadlineMs: number): Promise<CommandReply>
 
   /** Ends the connections at once. Pending calls fail with 'closed'. */
   close(): void

@@ -97,6 +97,7 @@ class MoveRun {
   readonly #migrateGate: PairGate
   readonly #groupGate = new PairGate(GROUPS_PER_NODE)
   readonly #jobGate = new PairGate(1)
+  readonly #hostGate = new PairGate(1)
   readonly #pace: Pace
   readonly #slotsWithBigKeys: ReadonlySet<number>
   readonly #done = new Set<number>()
@@ -275,18 +276,24 @@ class MoveRun {
     )
   }
 
-  /** One after the other: each node takes part in one migration at a time. */
+  /**
+   * One after the other: each node takes part in one migration at a time, and each host gives from one node at a time. A
+   * source forks and sends as fast as it can: three of them on two cores held clients for 190 ms, one by one for 30.
+   */
   async #moveJobs(jobs: readonly Job[], counts: ReadonlyMap<number, number>): Promise<void> {
     for (const [index, job] of jobs.entries()) {
-      const outcome = await this.#jobGate.pass(job.from, job.to, async () => {
-        if (this.#isStopping) return undefined
-        try {
-          return await this.#moveJob(job)
-        } catch (error) {
-          this.#failure ??= {error}
-          return undefined
-        }
-      })
+      const {host} = this.#session.node(job.from).address
+      const outcome = await this.#hostGate.pass(host, host, () =>
+        this.#jobGate.pass(job.from, job.to, async () => {
+          if (this.#isStopping) return undefined
+          try {
+            return await this.#moveJob(job)
+          } catch (error) {
+            this.#failure ??= {error}
+            return undefined
+          }
+        }),
+      )
       if (!outcome) return
       if (outcome.kind === 'moved') continue
       if (this.#options.isAtomicOnly) {

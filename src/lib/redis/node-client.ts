@@ -1,7 +1,7 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, CommandReply, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
+import type {AtomicFamily, CommandAnswer, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -329,6 +329,22 @@ export class NodeClient implements NodePort {
     await this.#control.call(['CONFIG', 'SET', name, value])
   }
 
+  async rewriteConfig(): Promise<void> {
+    await this.#control.call(['CONFIG', 'REWRITE'])
+  }
+
+  async callCommand(words: readonly Buffer[], deadlineMs?: number): Promise<CommandAnswer> {
+    try {
+      return {reply: await this.#wire('call', 0).call(words, deadlineMs)}
+    } catch (error) {
+      const answered = `${formatAddress(this.address)} answered: `
+      if (error instanceof NodeError && error.message.startsWith(answered)) {
+        return {error: error.message.slice(answered.length)}
+      }
+      throw error
+    }
+  }
+
   async listFunctions(): Promise<readonly string[] | undefined> {
     const reply = await this.#control.call(['FUNCTION', 'LIST']).catch(unless('unknown-command', null))
     if (reply === null) return undefined
@@ -345,10 +361,6 @@ export class NodeClient implements NodePort {
 
   async restoreFunctions(payload: Buffer): Promise<void> {
     await this.#control.call(['FUNCTION', 'RESTORE', payload])
-  }
-
-  command(words: readonly (string | Buffer)[], deadlineMs: number): Promise<CommandReply> {
-    return this.#wire('command', 0).call(words, deadlineMs)
   }
 
   close(): void {

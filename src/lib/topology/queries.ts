@@ -149,3 +149,9 @@ export function seedAddress(topology: Topology): string {
   const seed = topology.nodesById.get(topology.seedId) ?? topology.nodes.find(({reach}) => reach.kind === 'reached')
   return seed ? formatAddress(seed.address) : ''
 }
+
+/** For lists in the order of the addresses: by host, then by port. */
+export function compareAddresses(a: ClusterNode, b: ClusterNode): number {
+  if (a.address.host !== b.address.host) return a.address.host < b.address.host ? -1 : 1
+  return a.address.port - b.address.port
+}

@@ -1,7 +1,7 @@
 /** One connection of one tool to one fake server. */
 import type {
   AtomicFamily,
-  CommandReply,
+  CommandAnswer,
   MigrateRequest,
   NodePort,
   SlotMigration,
@@ -213,6 +213,22 @@ export class FakePort implements NodePort {
     })
   }
 
+  rewriteConfig(): Promise<void> {
+    return this.#call({kind: 'rewriteConfig'}, (server) => {
+      if (!server.hasConfigFile) throw server.says('ERR The server is running without a config file')
+    })
+  }
+
+  /** PING and ECHO, and no other. */
+  callCommand(words: readonly Buffer[]): Promise<CommandAnswer> {
+    const [name = '', argument] = [words[0]?.toString().toUpperCase(), words[1]]
+    return this.#call({kind: 'callCommand', text: name}, () => {
+      if (name === 'PING' && !argument) return {reply: 'PONG'}
+      if (name === 'ECHO' && argument) return {reply: argument}
+      return {error: `ERR unknown command '${name}'`}
+    })
+  }
+
   listFunctions(): Promise<readonly string[] | undefined> {
     return this.#call({kind: 'listFunctions'}, ({hasFunctions, functions}) =>
       hasFunctions ? [...functions.keys()].sort() : undefined,
@@ -230,15 +246,6 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'restoreFunctions'}, (server) => {
       server.requireFunctions()
       server.restoreFunctions(JSON.parse(payload.toString()) as Record<string, string>)
-    })
-  }
-
-  /** PING and ECHO. */
-  command([name = '', argument]: readonly (string | Buffer)[]): Promise<CommandReply> {
-    return this.#call({kind: 'command', text: String(name)}, (server) => {
-      if (String(name).toUpperCase() === 'PING') return 'PONG'
-      if (String(name).toUpperCase() === 'ECHO') return Buffer.from(argument ?? '')
-      throw server.says(`ERR unknown command '${name}', with args beginning with: `)
     })
   }
 

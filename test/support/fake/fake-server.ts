@@ -54,6 +54,7 @@ export class FakeServer {
   latencyMs = 0
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
+  hasConfigFile = false
   maxMemory = {used: 1_000_000, limit: 0}
   /** Grows with every change of what it believes. */
   version = 0

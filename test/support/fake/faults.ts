@@ -17,8 +17,9 @@ const CHANGING = [
   'replicate',
   'reset',
   'writeConfig',
+  'rewriteConfig',
+  'callCommand',
   'restoreFunctions',
-  'command',
   'startSlotMigration',
   'cancelSlotMigration',
 ] as const

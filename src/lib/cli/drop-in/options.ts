@@ -74,7 +74,7 @@ export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string
   ['--cluster-pipeline', {takes: 'value', flag: 'pipeline', read: wholeNumber(1, 2 ** 31 - 1)}],
   [
     '--cluster-threshold',
-    {takes: 'value', flag: 'threshold', read: (text, token) => String(parseDecimal(text, token, 0, 100))},
+    {takes: 'value', flag: 'threshold', read: (text, token) => String(parseDecimal(text, token, 0, 1_000_000))},
   ],
   ['--cluster-weight', {takes: 'list', flag: 'weight', isMore: /=/, read: weight}],
   ['--cluster-use-empty-masters', {takes: 'nothing', flag: 'use-empty'}],

@@ -27,7 +27,7 @@ const CONNECTION_FAILURES: ReadonlySet<string> = new Set<NodeFailure>([
 ])
 
 export function renderDropInFailure(error: ClusterError): ToldFailure {
-  if (error instanceof NodeError && isConnectionFailure(error)) {
+  if (error instanceof NodeError && CONNECTION_FAILURES.has(error.failure)) {
     return {stdout: '', stderr: renderUnreachable(error.address, error.failure, error.message)}
   }
   const text = [messageOf(error), ...error.suggestions.map((one) => `    ${cleanLines(one)}`)]
@@ -45,11 +45,6 @@ function messageOf(error: ClusterError): string {
   const {address, failure, message} = error
   if (failure === 'not-cluster') return `Node ${address} is not configured as a cluster node.`
   return cleanLines(message).replace(`${address} answered: `, `Node ${address} `)
-}
-
-/** Was there no answer at all? */
-export function isConnectionFailure({failure}: NodeError): boolean {
-  return CONNECTION_FAILURES.has(failure)
 }
 
 /** "Could not connect to Redis at 127.0.0.1:7000: Connection refused". `message` is ours, for failures that C has no words for. */
