@@ -84,7 +84,7 @@ export interface NodePort {
   countKeys(slot: number, database: number): Promise<number>
   /** At most `limit` keys of the slot, in no order. */
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]>
-  /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. */
+  /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. Asks with ASKING where that is needed. */
   measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]>
   /** TYPE of each key ('string', 'hash' …; a module's own name), undefined for a key that is gone. */
   readKeyTypes(keys: readonly Buffer[], database: number): Promise<(string | undefined)[]>
@@ -118,6 +118,8 @@ export interface NodePort {
   /** Bans the ID for 60 s as well. An ID that is not known is fine. */
   forget(id: NodeId): Promise<void>
   replicate(primary: NodeId): Promise<void>
+  /** CLUSTER FAILOVER TAKEOVER: a replica claims its primary's slots at a new epoch, without asking anybody. */
+  takeOver(): Promise<void>
   /**
    * CLUSTER RESET HARD: alone, without slots, epochs at 0, and with a new ID. A node with its old one, as after SOFT, is
    * thrown out again and again for a minute by nodes that were told to forget it, and by all that those talk to.

@@ -94,7 +94,7 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'measureKeys', keys: keys.length, database}, (server) =>
       keys.map((key) => {
         const value = server.keyspace.get(key, database)
-        if (value) requireServed(server, key, database, false)
+        if (value) requireServed(server, key, database, true)
         return value && value.payload.length + key.length + 50
       }),
     )
@@ -196,6 +196,10 @@ export class FakePort implements NodePort {
 
   replicate(primary: NodeId): Promise<void> {
     return this.#call({kind: 'replicate', peer: primary}, (server) => server.replicate(primary))
+  }
+
+  takeOver(): Promise<void> {
+    return this.#call({kind: 'takeOver'}, (server) => server.takeOver())
   }
 
   reset(): Promise<void> {

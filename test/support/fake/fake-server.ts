@@ -257,6 +257,11 @@ export class FakeServer {
     this.#addMyself()
   }
 
+  takeOver(): void {
+    if (!this.isReplica) throw this.says('ERR You should send CLUSTER FAILOVER to a replica')
+    this.promote()
+  }
+
   /** A replica takes over, as after a vote. */
   promote(): void {
     const before = this.me.primaryId

@@ -15,6 +15,7 @@ const CHANGING = [
   'meet',
   'forget',
   'replicate',
+  'takeOver',
   'reset',
   'writeConfig',
   'rewriteConfig',
