@@ -1,6 +1,6 @@
 /** What the engine may rely on, held against the fake and every server: else its tests on the fake prove nothing. */
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
-import type {MigrateRequest, NodePort} from '../../src/lib/engine/cluster-port.ts'
+import type {MigrateRequest, NodePort, SerialisedKey} from '../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../src/lib/errors.ts'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
@@ -191,6 +191,65 @@ forEachTerrain('slots of a node', ({open}) => {
     await source.migrateKeys(request([key], {isCopying: true}))
     await target.deleteKey(key, 0)
     expect([await source.countKeys(21, 0), await target.countKeys(21, 0)]).toEqual([1, 0])
+  })
+
+  const serialised = async (key: Buffer): Promise<SerialisedKey> => {
+    const dump = await source.dumpKey(key, 0)
+    if (!dump) throw new Error('there is nothing to serialise')
+    return {key, payload: dump.payload, expiresAtMs: dump.ttlMs === undefined ? undefined : Date.now() + dump.ttlMs}
+  }
+  const restoring = {database: 0, isReplacing: false, isAsking: false}
+
+  it('restores keys, and answers for each', async () => {
+    const [a, b, c] = ['a', Buffer.from([0x00, 0xff, 0x0d, 0x0a]), 'c'].map((tail) => keyOf(26, tail)) as [
+      Buffer,
+      Buffer,
+      Buffer,
+    ]
+    await ground.set(0, a, 'lives on')
+    await ground.set(0, b, 'goes', {ttlMs: 60_000})
+    await ground.set(0, c, 'is in the way')
+    const [one, two, three] = await Promise.all([a, b, c].map(serialised))
+    await source.deleteKey(a, 0)
+    await source.deleteKey(b, 0)
+    const elsewhere = {...one!, key: keyOf(9000, 'x')}
+    const results = await source.restoreKeys([one!, two!, three!, elsewhere], restoring)
+    expect(results.map((error) => error?.failure)).toEqual([undefined, undefined, 'busy-key', 'moved'])
+    const [restored, dying] = await Promise.all([a, b].map((key) => source.dumpKey(key, 0)))
+    expect(restored).toEqual({payload: one?.payload, ttlMs: undefined})
+    expect(dying?.payload).toEqual(two?.payload)
+    expect(Math.abs((dying?.ttlMs ?? 0) - 60_000)).toBeLessThan(10_000)
+  })
+
+  it('restores over what is there only if it is to, and nothing whose time has passed', async () => {
+    const [key, other] = [keyOf(27, 'a'), keyOf(27, 'b')]
+    await ground.set(0, key, 'old')
+    const old = await serialised(key)
+    await ground.set(0, key, 'new')
+    expect(await source.restoreKeys([old], {...restoring, isReplacing: true})).toEqual([undefined])
+    expect((await source.dumpKey(key, 0))?.payload).toEqual(old.payload)
+    expect(await source.restoreKeys([{...old, key: other, expiresAtMs: Date.now() - 60_000}], restoring)).toEqual([
+      undefined,
+    ])
+    expect(await source.dumpKey(other, 0)).toBeUndefined()
+  })
+
+  it('restores what a slot takes while it moves at its target, with ASKING', async () => {
+    const key = keyOf(28, 'a')
+    await ground.set(0, key, 'x')
+    const one = await serialised(key)
+    await source.deleteKey(key, 0)
+    await openSlot(28)
+    const failures = async (node: NodePort, isAsking: boolean) =>
+      (await node.restoreKeys([one], {...restoring, isAsking})).map((error) => error?.failure)
+    expect(await failures(source, false)).toEqual(['ask'])
+    expect(await failures(target, false)).toEqual(['moved'])
+    expect(await failures(target, true)).toEqual([undefined])
+    expect(await target.countKeys(28, 0)).toBe(1)
+  })
+
+  it('tells what time it is', async () => {
+    expect(Math.abs(((await source.readClock()) ?? 0) - Date.now())).toBeLessThan(5000)
   })
 
   it('gives a slot to its target at an epoch above the source, once', async () => {

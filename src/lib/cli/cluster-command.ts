@@ -72,7 +72,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   /** Seeds and node arguments that are URLs must have been parsed before. Ask for the password at most once. */
   protected async connectionOptions(): Promise<ConnectionOptions> {
     const flags = this.#connectionFlags
-    if (flags.password !== undefined) {
+    if (flags.password !== undefined && !this.#options) {
       this.warnOperator(
         '--password shows in the process list; RCLUSTER_PASSWORD, --password-file and --askpass do not.',
       )

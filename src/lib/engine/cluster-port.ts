@@ -4,10 +4,11 @@
  *
  * All methods throw `NodeError` when the node does not answer in time or says no. Calls issued together travel together
  * (they are pipelined), and calls on one node are carried out in the order issued, but for these, which have connections
- * of their own and may overtake or be overtaken: migrateKeys, whatever concerns a database other than 0, MEET of a name,
+ * of their own and may overtake or be overtaken: migrateKeys, restoreKeys, whatever concerns a database other than 0, MEET of a name,
  * and, where a node waits for its replicas (Valkey 8 and later), the four SETSLOT calls. Await what order matters for.
  * Slots are 0-16383, databases 0 upwards, times milliseconds.
  */
+import type {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
 
@@ -24,6 +25,22 @@ export interface MigrateRequest {
   readonly isReplacing: boolean
   /** Leave the source's copy where it is. */
   readonly isCopying?: boolean
+}
+
+/** A key as DUMP and PEXPIRETIME tell it. */
+export interface SerialisedKey {
+  readonly key: Buffer
+  readonly payload: Buffer
+  /** As the clock of the node that takes it tells time; undefined lives on. */
+  readonly expiresAtMs: number | undefined
+}
+
+export interface RestoreOptions {
+  readonly database: number
+  /** Overwrite what is there; else a key that exists is 'busy-key'. */
+  readonly isReplacing: boolean
+  /** The slot is being imported there: each with ASKING. */
+  readonly isAsking: boolean
 }
 
 /**
@@ -94,6 +111,14 @@ export interface NodePort {
   dumpKey(key: Buffer, database: number): Promise<{payload: Buffer; ttlMs: number | undefined} | undefined>
   /** Removes one key, with ASKING. */
   deleteKey(key: Buffer, database: number): Promise<void>
+  /**
+   * RESTORE of each key, pipelined on a connection of its own. A key whose time has passed is taken, and is not there.
+   * @returns for each key how it failed, or undefined when it is there. Never throws a NodeError: what ends the
+   *   connection is the failure of every key that was not answered, which may be there or not.
+   */
+  restoreKeys(keys: readonly SerialisedKey[], options: RestoreOptions): Promise<(NodeError | undefined)[]>
+  /** TIME in milliseconds; undefined where the user may not ask. */
+  readClock(): Promise<number | undefined>
 
   /** Asked by command, not by version. Once, then remembered; undefined where the node has neither. */
   readAtomicFamily(): Promise<AtomicFamily | undefined>

@@ -22,6 +22,10 @@ export type EngineEvent =
     }
   /** These slots have their new owner. */
   | {readonly kind: 'slots-moved'; readonly slots: readonly number[]; readonly from: NodeId; readonly to: NodeId}
+  /** Keys are about to be brought in from outside; undefined: nobody knows how many. */
+  | {readonly kind: 'load-started'; readonly keys: number | undefined}
+  /** It is settled what became of these keys; `bytes` is what was sent of them. */
+  | {readonly kind: 'keys-loaded'; readonly keys: number; readonly bytes: number}
   /** Something went wrong that will be tried again after another look. */
   | {readonly kind: 'retry'; readonly slots: readonly number[]; readonly attempt: number; readonly reason: string}
   /** Worth a line for the operator, not a failure. */

@@ -70,6 +70,29 @@ export async function mapBounded<T, R>(
   return results
 }
 
+/** As `mapBounded`, for items that come one after another; no more of them is asked for than can be worked on. */
+export async function forEachBounded<T>(
+  items: AsyncIterable<T>,
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const running = new Set<Promise<unknown>>()
+  const failures: unknown[] = []
+  try {
+    for await (const item of items) {
+      const one: Promise<unknown> = work(item)
+        .catch((error: unknown) => failures.push(error))
+        .finally(() => running.delete(one))
+      running.add(one)
+      if (running.size >= limit) await Promise.race(running)
+      if (failures.length > 0) break
+    }
+  } finally {
+    await Promise.all(running)
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
 /** The result of `work`, or the signal's reason as soon as it aborts; `work` is left to end by itself then. */
 export async function orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work

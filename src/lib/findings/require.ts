@@ -46,6 +46,15 @@ export function requireFitForJoins(topology: Topology): void {
   )
 }
 
+/**
+ * Keys can be written as long as every slot is served: nodes may disagree a while, and slots may be on their way.
+ * @throws RefusedError
+ */
+export function requireServing(topology: Topology): void {
+  refuse(topology, 'uncovered-slots', uncoveredSlots(topology))
+  refuse(topology, 'unhealthy', clusterDown(topology))
+}
+
 function obstructiveSlots(topology: Topology, resumable: FitnessOptions['resumable']): Topology['openSlots'] {
   const moveBySlot = new Map(resumable.map((move) => [move.slot, move]))
   return topology.openSlots.filter((open) => {

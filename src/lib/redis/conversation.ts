@@ -5,7 +5,7 @@
  */
 import type {Duplex} from 'node:stream'
 import type {Argument} from './encode-command.ts'
-import {encodeCommand} from './encode-command.ts'
+import {encodeCommand, encodeCommands} from './encode-command.ts'
 import {ErrorReply, type Reply, ReplyReader} from './replies.ts'
 
 /** A large command goes at once: a source is idle until its next MIGRATE is there. */
@@ -14,6 +14,8 @@ const HOLD_BELOW_BYTES = 1024
 interface Asked {
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
+  /** Of `askAll`: what came so far, an error among answers; `resolve` gets it when `count` of them are there. */
+  readonly many: {readonly count: number; readonly replies: (Reply | Error)[]} | undefined
   /** As performance.now() tells time. */
   readonly dueAtMs: number
   readonly deadlineMs: number
@@ -40,6 +42,7 @@ export class Conversation {
   readonly #held: (string | Buffer)[] = []
   #answered = 0
   #end: Error | undefined
+  #lastError: {readonly text: string; readonly error: Error} | undefined
   #timer: NodeJS.Timeout | undefined
 
   /** Takes the stream over: nobody else may write to it or read from it any more. */
@@ -61,9 +64,37 @@ export class Conversation {
         reject(this.#options.translate(this.#end))
         return
       }
-      this.#asked.push({resolve, reject, dueAtMs: performance.now() + deadlineMs, deadlineMs})
+      this.#asked.push({resolve, reject, many: undefined, dueAtMs: performance.now() + deadlineMs, deadlineMs})
       this.#timer ??= this.#wake(deadlineMs)
       this.#send(encodeCommand(command))
+    })
+  }
+
+  /**
+   * Many commands in one write and with one promise, which for hundreds of small ones is most of what they cost. Errors
+   * are answers among others; the end of the connection is the answer to all that were not answered before.
+   */
+  askAll(commands: readonly (readonly Argument[])[], deadlineMs: number): Promise<readonly (Reply | Error)[]> {
+    if (commands.length === 0) return Promise.resolve([])
+    if (this.#end) {
+      const error = this.#options.translate(this.#end)
+      return Promise.resolve(commands.map(() => error))
+    }
+    return new Promise((resolve) => {
+      const replies: (Reply | Error)[] = []
+      const endAll = (error: Error): void => {
+        while (replies.length < commands.length) replies.push(error)
+        resolve(replies)
+      }
+      this.#asked.push({
+        resolve: () => resolve(replies),
+        reject: endAll,
+        many: {count: commands.length, replies},
+        dueAtMs: performance.now() + deadlineMs,
+        deadlineMs,
+      })
+      this.#timer ??= this.#wake(deadlineMs)
+      this.#send(encodeCommands(commands))
     })
   }
 
@@ -104,7 +135,10 @@ export class Conversation {
   #sendHeld(): void {
     const held = this.#held.splice(0)
     if (held.length === 0) return
-    if (held.every((bytes) => typeof bytes === 'string')) this.#stream.write(held.join(''))
+    const [first] = held
+    // A large one is not copied once more.
+    if (held.length === 1 && first !== undefined) this.#stream.write(first)
+    else if (held.every((bytes) => typeof bytes === 'string')) this.#stream.write(held.join(''))
     else
       this.#stream.write(Buffer.concat(held.map((bytes) => (typeof bytes === 'string' ? Buffer.from(bytes) : bytes))))
   }
@@ -123,14 +157,28 @@ export class Conversation {
         this.#break(new Error('Protocol error: an answer to nothing'))
         return
       }
+      if (asked.many) {
+        const {count, replies} = asked.many
+        replies.push(reply instanceof ErrorReply ? this.#sameError(reply.text) : reply)
+        if (replies.length < count) continue
+      }
       this.#answered++
-      if (reply instanceof ErrorReply) asked.reject(this.#options.translate(new ReplyFailure(reply.text)))
+      if (asked.many) asked.resolve(null)
+      else if (reply instanceof ErrorReply) asked.reject(this.#options.translate(new ReplyFailure(reply.text)))
       else asked.resolve(reply)
     }
     if (this.#answered === this.#asked.length || this.#answered > 1024) {
       this.#asked.splice(0, this.#answered)
       this.#answered = 0
     }
+  }
+
+  /** One Error for equal ones in a row: with its stack trace it costs more than the command. */
+  #sameError(text: string): Error {
+    if (this.#lastError?.text !== text) {
+      this.#lastError = {text, error: this.#options.translate(new ReplyFailure(text))}
+    }
+    return this.#lastError.error
   }
 
   #break(error: Error): void {

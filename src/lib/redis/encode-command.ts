@@ -9,6 +9,35 @@ export function encodeCommand(words: readonly Argument[]): string | Buffer {
   return words.some((word) => typeof word === 'object') ? encodeBinary(words) : encodeText(words)
 }
 
+/** Many commands in one piece. */
+export function encodeCommands(commands: readonly (readonly Argument[])[]): Buffer {
+  let size = 0
+  for (const words of commands) {
+    size += BULK_OVERHEAD
+    // A character is at most three bytes; commands are mostly ASCII, and memory that is left over costs nothing.
+    for (const word of words) size += BULK_OVERHEAD + (typeof word === 'object' ? word.length : 3 * String(word).length)
+  }
+  const bytes = Buffer.allocUnsafe(size)
+  let end = 0
+  // Text is gathered up to the next bytes: each write costs more than what it writes.
+  let text = ''
+  for (const words of commands) {
+    text += `*${words.length}\r\n`
+    for (const word of words) {
+      if (typeof word !== 'object') {
+        text += bulk(String(word))
+        continue
+      }
+      end += bytes.write(`${text}$${word.length}\r\n`, end)
+      bytes.set(word, end)
+      end += word.length
+      text = '\r\n'
+    }
+  }
+  end += bytes.write(text, end)
+  return bytes.subarray(0, end)
+}
+
 function encodeText(words: readonly Argument[]): string {
   let text = `*${words.length}\r\n`
   for (const word of words) text += bulk(String(word))

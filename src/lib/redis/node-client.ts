@@ -1,7 +1,15 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, CommandAnswer, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
+import type {
+  AtomicFamily,
+  CommandAnswer,
+  MigrateRequest,
+  NodePort,
+  RestoreOptions,
+  SerialisedKey,
+  SlotMigration,
+} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -18,6 +26,9 @@ import {Wire, type WireOptions} from './wire.ts'
  */
 const SETSLOT_WIRES = 16
 
+/** The slowest link that is worth waiting for, and a RESTORE at its end: 1 MB a second. */
+const SLOWEST_BYTES_PER_MS = 1000
+
 /** A client that has been silent for longer is asleep. */
 const AWAKE_SECONDS = 10
 
@@ -32,6 +43,8 @@ export class NodeClient implements NodePort {
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
+  /** Sent with RESTORE, not answered yet. */
+  #restoringBytes = 0
   #isClosed = false
 
   constructor(
@@ -225,6 +238,39 @@ export class NodeClient implements NodePort {
 
   async deleteKey(key: Buffer, database: number): Promise<void> {
     await this.#data(database).sequence([['ASKING'], ['DEL', key]])
+  }
+
+  async restoreKeys(
+    keys: readonly SerialisedKey[],
+    {database, isReplacing, isAsking}: RestoreOptions,
+  ): Promise<(NodeError | undefined)[]> {
+    const wire = this.#wire(`restore ${database}`, database)
+    const bytes = keys.reduce((sum, {payload}) => sum + payload.length, 0)
+    this.#restoringBytes += bytes
+    // What was sent before is answered before.
+    const deadlineMs = this.#options.commandTimeoutMs + this.#restoringBytes / SLOWEST_BYTES_PER_MS
+    const commands: Argument[][] = []
+    for (const {key, payload, expiresAtMs} of keys) {
+      const command: Argument[] = ['RESTORE', key, expiresAtMs ?? 0, payload]
+      if (isReplacing) command.push('REPLACE')
+      if (expiresAtMs !== undefined) command.push('ABSTTL')
+      if (isAsking) commands.push(['ASKING'])
+      commands.push(command)
+    }
+    try {
+      const replies = await wire.callAll(commands, deadlineMs)
+      const own = isAsking ? replies.filter((_, index) => index % 2 === 1) : replies
+      return own.map((reply) => (reply instanceof NodeError ? reply : undefined))
+    } finally {
+      this.#restoringBytes -= bytes
+    }
+  }
+
+  async readClock(): Promise<number | undefined> {
+    const reply = await this.#control.call(['TIME']).catch(unless('permission', null))
+    if (reply === null) return undefined
+    const [seconds, microseconds] = (reply as readonly Reply[]).map((word) => Number(text(word)))
+    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
   }
 
   readAtomicFamily(): Promise<AtomicFamily | undefined> {

@@ -20,26 +20,51 @@ const [PLUS, MINUS, COLON, DOLLAR, STAR] = [43, 45, 58, 36, 42]
 /** Deeper than any reply of a server that is one. */
 const MAX_DEPTH = 8
 
+/** A bulk string of which more is missing than this is collected in one piece of memory, instead of joined chunk by chunk. */
+const LARGE_BYTES = 256 * 1024
+
 export class ReplyReader {
   #bytes: Buffer = Buffer.alloc(0)
   #at = 0
+  /** How many bytes there must be before it is worth reading on. */
+  #wanted = 0
+  /** What has come of a large one, at the beginning of memory for all of it. */
+  #large: {readonly bytes: Buffer; filled: number} | undefined
 
   /**
    * Every reply that is complete now, in order.
    * @throws Error when this is not the protocol.
    */
   read(chunk: Buffer): (Reply | ErrorReply)[] {
+    const large = this.#large
+    if (!large) return this.#readAll(chunk)
+    const missing = large.bytes.length - large.filled
+    const taken = chunk.copy(large.bytes, large.filled, 0, missing)
+    large.filled += taken
+    if (taken < missing) return []
+    this.#large = undefined
+    const replies = this.#readAll(large.bytes)
+    return taken < chunk.length ? [...replies, ...this.read(chunk.subarray(taken))] : replies
+  }
+
+  #readAll(chunk: Buffer): (Reply | ErrorReply)[] {
     this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
     const replies: (Reply | ErrorReply)[] = []
     let start = 0
     for (;;) {
       this.#at = start
+      this.#wanted = 0
       const reply = start < this.#bytes.length ? this.#next(0) : undefined
       if (reply === undefined) break
       replies.push(reply)
       start = this.#at
     }
     this.#bytes = this.#bytes.subarray(start)
+    if (this.#wanted - start - this.#bytes.length > LARGE_BYTES) {
+      this.#large = {bytes: Buffer.allocUnsafeSlow(this.#wanted - start), filled: this.#bytes.length}
+      this.#bytes.copy(this.#large.bytes)
+      this.#bytes = Buffer.alloc(0)
+    }
     return replies
   }
 
@@ -65,7 +90,10 @@ export class ReplyReader {
 
   #bulk(length: number): Buffer | undefined {
     const start = this.#at
-    if (start + length + 2 > this.#bytes.length) return undefined
+    if (start + length + 2 > this.#bytes.length) {
+      this.#wanted = start + length + 2
+      return undefined
+    }
     this.#at = start + length + 2
     return this.#bytes.subarray(start, start + length)
   }

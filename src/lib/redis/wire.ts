@@ -85,6 +85,22 @@ export class Wire {
     return this.#open().then((line) => this.#send(line, command, deadlineMs))
   }
 
+  /** Many commands, each with an answer of its own: errors are among the answers. */
+  async callAll(
+    commands: readonly (readonly Argument[])[],
+    deadlineMs = this.#options.commandTimeoutMs,
+  ): Promise<readonly (Reply | NodeError)[]> {
+    let line: Line
+    try {
+      line = this.#line ?? (await this.#open())
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      return commands.map(() => error)
+    }
+    this.#spokeAtMs = performance.now()
+    return (await line.conversation.askAll(commands, deadlineMs)) as readonly (Reply | NodeError)[]
+  }
+
   /** Several commands with nothing in between; the first that fails is the failure of all. */
   async sequence(
     commands: readonly (readonly Argument[])[],

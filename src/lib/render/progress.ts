@@ -77,6 +77,14 @@ export function reduceProgress(state: ProgressState, event: EngineEvent, nowMs: 
         nowMs,
       )
     }
+    case 'load-started':
+      return {...initialProgress(nowMs), phase: state.phase, keysTotal: event.keys}
+    case 'keys-loaded': {
+      const {keys, bytes} = event
+      const sample = {...state.sample, keys: state.sample.keys + keys, bytes: state.sample.bytes + bytes}
+      const done = {keysDone: state.keysDone + keys, bytesDone: state.bytesDone + bytes}
+      return sampleRate({...state, sample, ...done}, nowMs)
+    }
     case 'slots-moved': {
       const count = event.slots.length
       const sample = {...state.sample, slots: state.sample.slots + count}
@@ -110,9 +118,12 @@ export function sampleRate(state: ProgressState, nowMs: number): ProgressState {
   }
 }
 
-/** 0 … 1; undefined before moves begin. Slots count, and the keys of slots not yet done where they are known. */
+/**
+ * 0 … 1; undefined before moves begin. Slots count, and the keys of slots not yet done where they are known; keys alone
+ * where no slots move.
+ */
 export function progressFraction(state: ProgressState): number | undefined {
-  if (state.slotsTotal === 0) return undefined
+  if (state.slotsTotal === 0) return state.keysTotal ? Math.min(1, state.keysDone / state.keysTotal) : undefined
   const bySlots = Math.min(1, state.slotsDone / state.slotsTotal)
   if (bySlots === 1 || !state.keysTotal) return bySlots
   // Keys that clients write meanwhile must not show more than is true.
@@ -123,11 +134,15 @@ export function progressFraction(state: ProgressState): number | undefined {
 export function renderProgress(state: ProgressState, style: Style): string {
   const width = style.columns - 1
   const fraction = progressFraction(state)
-  if (fraction === undefined) return cut(clean(state.phase), width)
+  if (fraction === undefined) {
+    const rate = state.rate ? `, ${formatShort(state.rate.keys)} keys/s` : ''
+    const done = state.keysDone > 0 ? `: ${formatShort(state.keysDone)} keys${rate}` : ''
+    return cut(`${clean(state.phase)}${done}`, width)
+  }
   const percent = `${Math.floor(fraction * 100)}%`.padStart(4)
-  const slots = `${state.slotsDone}/${state.slotsTotal} slots`
   // In the order shown; the number is how early a part is left out.
-  const parts: [string, number][] = [[slots, 9]]
+  const parts: [string, number][] = []
+  if (state.slotsTotal > 0) parts.push([`${state.slotsDone}/${state.slotsTotal} slots`, 9])
   if (state.keysTotal || state.keysDone) {
     const total = state.keysTotal ? `/${formatShort(Math.max(state.keysTotal, state.keysDone))}` : ''
     parts.push([`${formatShort(state.keysDone)}${total} keys`, 5])

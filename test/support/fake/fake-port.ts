@@ -4,6 +4,8 @@ import type {
   CommandAnswer,
   MigrateRequest,
   NodePort,
+  RestoreOptions,
+  SerialisedKey,
   SlotMigration,
 } from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
@@ -18,7 +20,8 @@ import {
 import type {FakeCluster} from '../fake-cluster.ts'
 import type {FakeServer} from './fake-server.ts'
 import {type CallWords, failureAt} from './faults.ts'
-import {migrate, requireServed} from './key-commands.ts'
+import {migrate, requireServed, restoreFromOutside} from './key-commands.ts'
+import {nameOf} from './keyspace.ts'
 import {clusterInfoOf, viewOf} from './view.ts'
 
 export class FakePort implements NodePort {
@@ -138,6 +141,25 @@ export class FakePort implements NodePort {
       requireServed(server, key, database, true)
       server.keyspace.delete(key, database)
     })
+  }
+
+  /** Each key is a call of its own, so that faults hit one among many. */
+  restoreKeys(keys: readonly SerialisedKey[], options: RestoreOptions): Promise<(NodeError | undefined)[]> {
+    const words: CallWords = {kind: 'restoreKey', database: options.database, isReplacing: options.isReplacing}
+    const restoring = keys.map((key) =>
+      this.#call({...words, text: nameOf(key.key)}, (server) => restoreFromOutside(server, key, options)).then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof NodeError) return error
+          throw error
+        },
+      ),
+    )
+    return Promise.all(restoring)
+  }
+
+  readClock(): Promise<number | undefined> {
+    return Promise.resolve(Date.now() + this.#server.clockSkewMs)
   }
 
   readAtomicFamily(): Promise<AtomicFamily | undefined> {

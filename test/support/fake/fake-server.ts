@@ -52,6 +52,8 @@ export class FakeServer {
   down: 'refused' | 'timeout' | undefined
   /** What a PING takes. */
   latencyMs = 0
+  /** How far its clock is ahead. */
+  clockSkewMs = 0
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
   hasConfigFile = false

@@ -9,6 +9,7 @@ const CHANGING = [
   'assignSlot',
   'migrateKeys',
   'deleteKey',
+  'restoreKey',
   'addSlots',
   'setConfigEpoch',
   'bumpEpoch',

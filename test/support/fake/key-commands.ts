@@ -1,5 +1,5 @@
 /** Which keys does a fake server serve, and how does it hand them on? After getNodeByQuery and MIGRATE of Redis 7. */
-import type {MigrateRequest} from '../../../src/lib/engine/cluster-port.ts'
+import type {MigrateRequest, RestoreOptions, SerialisedKey} from '../../../src/lib/engine/cluster-port.ts'
 import {keySlot} from '../../../src/lib/slots/key-slot.ts'
 import {formatAddress, type NodeId} from '../../../src/lib/topology/model.ts'
 import type {FakeServer} from './fake-server.ts'
@@ -64,6 +64,13 @@ export function migrate(source: FakeServer, request: MigrateRequest, target: Fak
   return 'moved'
 }
 
+/** RESTORE of a client. @throws NodeError */
+export function restoreFromOutside(server: FakeServer, key: SerialisedKey, options: RestoreOptions): void {
+  const {database, isReplacing, isAsking} = options
+  const refusal = restore(server, key.key, key, database, isReplacing, isAsking)
+  if (refusal !== undefined) throw server.says(refusal)
+}
+
 /** RESTORE-ASKING. */
 function restore(
   server: FakeServer,
@@ -71,14 +78,15 @@ function restore(
   value: Value,
   database: number,
   isReplacing: boolean,
+  isAsking = true,
 ): string | undefined {
   if (database >= server.keyspace.databaseCount) return 'ERR DB index is out of range'
   if (server.isReplica) return `MOVED ${keySlot(key)} ?:0`
-  const refusal = refusalOf(server, key, database, true)
+  const refusal = refusalOf(server, key, database, isAsking)
   if (refusal !== undefined) return refusal
   const {used, limit} = server.maxMemory
   if (limit > 0 && used >= limit) return "OOM command not allowed when used memory > 'maxmemory'."
   if (!isReplacing && server.keyspace.get(key, database)) return 'BUSYKEY Target key name already exists.'
-  server.keyspace.set(key, value, database)
+  server.keyspace.set(key, {payload: value.payload, expiresAtMs: value.expiresAtMs}, database)
   return undefined
 }
