@@ -10,10 +10,11 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 const SEES = {
   errors: [],
   slots: ['errors'],
+  rdb: [],
   topology: ['errors', 'slots'],
   findings: ['errors', 'slots', 'topology'],
   plan: ['errors', 'slots', 'topology', 'findings'],
-  engine: ['errors', 'slots', 'topology', 'findings', 'plan'],
+  engine: ['errors', 'slots', 'rdb', 'topology', 'findings', 'plan'],
   redis: ['errors', 'slots', 'topology', 'engine'],
   state: ['errors', 'slots', 'topology', 'plan'],
   local: ['errors', 'slots', 'topology', 'state/state-folder.ts'],

@@ -53,6 +53,8 @@ export type RefusalReason =
   | 'foreign-cluster'
   | 'busy'
   | 'stale-plan'
+  | 'unfit-folder'
+  | 'damaged-backup'
 
 /** The cluster is not fit for what was asked; nothing was changed. Exit 3. */
 export class RefusedError extends ClusterError {

@@ -37,6 +37,7 @@ async function readCommands(): Promise<CommandFacts[]> {
       for (const [name, flag] of Object.entries({...command.baseFlags, ...command.flags})) {
         for (const long of [name, ...(flag.aliases ?? [])]) flags.add(`--${long}`)
         if (flag.char) flags.add(`-${flag.char}`)
+        if ('allowNo' in flag && flag.allowNo) flags.add(`--no-${name}`)
       }
       const name = file.replace(/\.ts$/, '').split(path.sep).join(' ')
       return {names: [name, ...command.aliases, ...command.hiddenAliases], flags}

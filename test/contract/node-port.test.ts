@@ -2,6 +2,8 @@
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import type {MigrateRequest, NodePort, SerialisedKey} from '../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../src/lib/errors.ts'
+import {readRdb} from '../../src/lib/rdb/parse-rdb.ts'
+import type {RdbItem} from '../../src/lib/rdb/rdb-items.ts'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
 import {eventually} from '../support/servers.ts'
@@ -393,6 +395,32 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     await target.restoreFunctions(await source.dumpFunctions())
     expect(await target.listFunctions()).toEqual(['ant', 'zebra'])
     expect(await failureOf(target.restoreFunctions(await source.dumpFunctions()))).toEqual(['rejected', false])
+    await target.restoreFunctions(await source.dumpFunctions(), true)
+    expect(await target.listFunctions()).toEqual(['ant', 'zebra'])
+  })
+
+  it('makes users what they are elsewhere', async () => {
+    const hash = 'a'.repeat(64)
+    await source.writeUser(`user app on #${hash} ~app:* -@all +get`)
+    const [line] = (await source.listUsers()).filter((one) => one.startsWith('user app '))
+    expect(line).toContain(`#${hash}`)
+    await target.writeUser('user app on nopass ~* +@all')
+    await target.writeUser(line ?? '')
+    expect(await target.listUsers()).toEqual(await source.listUsers())
+    expect((await target.listUsers()).some((one) => one.startsWith('user default '))).toBe(true)
+  })
+
+  it('sends all that it holds to who asks as a replica', async () => {
+    await ground.set(0, keyOf(31, 'kept'), 'a value', {ttlMs: 60_000})
+    const snapshot = await source.openSnapshot({silenceMs: 10_000})
+    const items: RdbItem[] = []
+    for await (const batch of readRdb(snapshot.chunks)) items.push(...batch)
+    snapshot.close()
+    const [key, ...others] = items.filter((item) => item.kind === 'key')
+    expect(others).toEqual([])
+    expect(key).toMatchObject({database: 0, key: keyOf(31, 'kept'), type: 0})
+    expect(key?.expiresAtMs).toBeGreaterThan(Date.now() + 30_000)
+    expect(items.at(-1)?.kind).toBe('end')
   })
 
   it('tells how many databases may hold keys', async () => {

@@ -107,6 +107,8 @@ async function journey(servers: TestServers): Promise<void> {
   const moved = await rcluster.ok('reshard', a, '--from', a, '--to', d, '--slots-list', '0-49', '--yes', ...login)
   expect(moved.stdout).toContain(`Moved 50 slots with ${KEYS} keys`)
   await rcluster.ok('del-node', a, d, '--drain', '--yes', ...login)
+  const backup = await rcluster.ok('backup', a, file(`backup of ${servers.kind.name}`), '--json', ...login)
+  expect(JSON.parse(backup.stdout).result.keys).toBe(KEYS)
   const {result} = JSON.parse((await rcluster.ok('info', `rediss://${a}`, '--json', ...login.slice(1))).stdout)
   expect(JSON.stringify(result)).toContain(b)
   expect((await rcluster.run(['check', a.replace('127.0.0.1', 'localhost'), ...login])).code).toBe(0)

@@ -71,6 +71,24 @@ export type CommandReply = Buffer | string | number | null | readonly CommandRep
 /** An error that the server answered is an answer. */
 export type CommandAnswer = {readonly reply: CommandReply} | {readonly error: string}
 
+export interface SnapshotOptions {
+  /** How long the node may send nothing: it says every second that it is still there, until the data comes. */
+  readonly silenceMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** All that a node holds at one moment, as RDB data. */
+export interface Snapshot {
+  /** Where the node's replication stream stood at that moment, where it tells. */
+  readonly replicationOffset: number | undefined
+  /** undefined when the node sends while it makes them. */
+  readonly totalBytes: number | undefined
+  /** Read only as fast as asked for. Ends behind the last byte, and throws a NodeError when that does not come. */
+  readonly chunks: AsyncIterable<Buffer>
+  /** Ends the connection; needed whether or not all was read. */
+  close(): void
+}
+
 export interface NodePort {
   /** Another one after `reset`. */
   readonly id: NodeId
@@ -164,7 +182,15 @@ export interface NodePort {
   /** Names of the function libraries, sorted; undefined when the server has no functions (before Redis 7). */
   listFunctions(): Promise<readonly string[] | undefined>
   dumpFunctions(): Promise<Buffer>
-  restoreFunctions(payload: Buffer): Promise<void>
+  /** `isReplacing`: libraries of the same names are overwritten; else they are an error, and nothing is restored. */
+  restoreFunctions(payload: Buffer, isReplacing?: boolean): Promise<void>
+  /** ACL LIST: one line a user, "user default on …", with the hashes of passwords. */
+  listUsers(): Promise<readonly string[]>
+  /** Makes a user exactly what a line of `listUsers` says. */
+  writeUser(line: string): Promise<void>
+
+  /** Asks for a full synchronisation, as a replica does: the node forks. On a connection of its own. */
+  openSnapshot(options: SnapshotOptions): Promise<Snapshot>
 
   /** Ends the connections at once. Pending calls fail with 'closed'. */
   close(): void

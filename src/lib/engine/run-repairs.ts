@@ -80,7 +80,7 @@ async function settledLook(
 ): Promise<Topology> {
   await session.observe()
   await pollUntil(async () => (session.topology.disagreements.length === 0 ? true : void (await session.refresh())), {
-    deadlineMs: SETTLE_MS,
+    deadlineMs: settleMs,
     firstIntervalMs: 50,
     maxIntervalMs: 200,
     signal,

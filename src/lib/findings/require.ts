@@ -47,6 +47,20 @@ export function requireFitForJoins(topology: Topology): void {
 }
 
 /**
+ * A backup needs every slot at a node that can be asked, and none on its way. `isPartialAllowed`: slots may be uncovered and
+ * primaries out of reach, but where keys are must be clear all the same.
+ * @throws RefusedError
+ */
+export function requireFitForBackup(topology: Topology, isPartialAllowed: boolean): void {
+  if (!isPartialAllowed) {
+    requireFitForMoves(topology, {resumable: []})
+    return
+  }
+  refuse(topology, 'disagreement', disagreements(topology))
+  refuse(topology, 'open-slots', openSlotFindings(topology, topology.openSlots))
+}
+
+/**
  * Keys can be written as long as every slot is served: nodes may disagree a while, and slots may be on their way.
  * @throws RefusedError
  */

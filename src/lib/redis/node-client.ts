@@ -9,6 +9,8 @@ import type {
   RestoreOptions,
   SerialisedKey,
   SlotMigration,
+  Snapshot,
+  SnapshotOptions,
 } from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
@@ -18,6 +20,7 @@ import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encode-command.ts'
 import type {Reply} from './replies.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
+import {openSnapshot} from './snapshot-stream.ts'
 import {Wire, type WireOptions} from './wire.ts'
 
 /**
@@ -43,6 +46,7 @@ export class NodeClient implements NodePort {
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
+  #nextSnapshot = 0
   /** Sent with RESTORE, not answered yet. */
   #restoringBytes = 0
   #isClosed = false
@@ -418,8 +422,25 @@ export class NodeClient implements NodePort {
     return (await this.#control.call(['FUNCTION', 'DUMP'])) as Buffer
   }
 
-  async restoreFunctions(payload: Buffer): Promise<void> {
-    await this.#control.call(['FUNCTION', 'RESTORE', payload])
+  async restoreFunctions(payload: Buffer, isReplacing = false): Promise<void> {
+    await this.#control.call(['FUNCTION', 'RESTORE', payload, ...(isReplacing ? ['REPLACE'] : [])])
+  }
+
+  async listUsers(): Promise<readonly string[]> {
+    return ((await this.#control.call(['ACL', 'LIST'])) as readonly Reply[]).map(text)
+  }
+
+  async writeUser(line: string): Promise<void> {
+    const [, name = '', ...rules] = line.split(' ')
+    await this.#control.call(['ACL', 'SETUSER', name, 'reset', ...rules])
+  }
+
+  async openSnapshot(options: SnapshotOptions): Promise<Snapshot> {
+    const info = parseServerInfo(text(await this.#control.call(['INFO', 'server']).catch(unless('permission', ''))))
+    const wire = new Wire(this.address, this.#options)
+    wire.expectNode(this.id)
+    this.#wires.set(`snapshot ${this.#nextSnapshot++}`, wire)
+    return openSnapshot(wire, this.address, info, options)
   }
 
   close(): void {

@@ -3,6 +3,7 @@
  * command a deadline, and turns whatever goes wrong into a NodeError. After a missed deadline the connection is dropped,
  * so that a late answer is never taken for another command's.
  */
+import type {Duplex} from 'node:stream'
 import {Redis, type RedisOptions} from 'ioredis'
 import {NodeError, type NodeFailure} from '../errors.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
@@ -108,6 +109,17 @@ export class Wire {
   ): Promise<Reply[]> {
     const line = this.#line ?? (await this.#open())
     return Promise.all(commands.map((command) => this.#send(line, command, deadlineMs)))
+  }
+
+  /**
+   * The connection itself, open and logged in, for what is no exchange of commands and answers. Nothing may be under way.
+   * It is the caller's from now on; `close` still ends it.
+   */
+  async takeOver(): Promise<Duplex> {
+    const {redis} = this.#line ?? (await this.#open())
+    redis.stream.pause()
+    redis.stream.removeAllListeners('data')
+    return redis.stream
   }
 
   #send({conversation}: Line, command: readonly Argument[], deadlineMs: number): Promise<Reply> {

@@ -7,6 +7,7 @@ import type {
   RestoreOptions,
   SerialisedKey,
   SlotMigration,
+  Snapshot,
 } from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
 import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
@@ -22,6 +23,7 @@ import type {FakeServer} from './fake-server.ts'
 import {type CallWords, failureAt} from './faults.ts'
 import {migrate, requireServed, restoreFromOutside} from './key-commands.ts'
 import {nameOf} from './keyspace.ts'
+import {snapshotOf} from './snapshot.ts'
 import {clusterInfoOf, viewOf} from './view.ts'
 
 export class FakePort implements NodePort {
@@ -268,11 +270,28 @@ export class FakePort implements NodePort {
     })
   }
 
-  restoreFunctions(payload: Buffer): Promise<void> {
-    return this.#call({kind: 'restoreFunctions'}, (server) => {
+  restoreFunctions(payload: Buffer, isReplacing = false): Promise<void> {
+    return this.#call({kind: 'restoreFunctions', isReplacing}, (server) => {
       server.requireFunctions()
-      server.restoreFunctions(JSON.parse(payload.toString()) as Record<string, string>)
+      server.restoreFunctions(JSON.parse(payload.toString()) as Record<string, string>, isReplacing)
     })
+  }
+
+  listUsers(): Promise<readonly string[]> {
+    return this.#call({kind: 'listUsers'}, ({users}) =>
+      [...users].map(([name, rules]) => `user ${name} ${rules}`).sort(),
+    )
+  }
+
+  writeUser(line: string): Promise<void> {
+    const [, name = '', ...rules] = line.split(' ')
+    return this.#call({kind: 'writeUser', text: name}, ({users}) => {
+      users.set(name, rules.join(' '))
+    })
+  }
+
+  openSnapshot(): Promise<Snapshot> {
+    return this.#call({kind: 'openSnapshot'}, (server) => snapshotOf(server.keyspace))
   }
 
   close(): void {

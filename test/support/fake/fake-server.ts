@@ -54,6 +54,8 @@ export class FakeServer {
   latencyMs = 0
   /** How far its clock is ahead. */
   clockSkewMs = 0
+  /** Rules by name, as ACL LIST tells them. */
+  readonly users = new Map([['default', 'on nopass ~* +@all']])
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
   hasConfigFile = false
@@ -276,9 +278,9 @@ export class FakeServer {
     this.reassign(before, this.id)
   }
 
-  restoreFunctions(libraries: Readonly<Record<string, string>>): void {
+  restoreFunctions(libraries: Readonly<Record<string, string>>, isReplacing: boolean): void {
     for (const name of Object.keys(libraries)) {
-      if (this.functions.has(name)) throw this.says(`ERR Library ${name} already exists`)
+      if (!isReplacing && this.functions.has(name)) throw this.says(`ERR Library ${name} already exists`)
     }
     for (const [name, code] of Object.entries(libraries)) this.functions.set(name, code)
   }

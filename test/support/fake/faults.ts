@@ -22,6 +22,7 @@ const CHANGING = [
   'rewriteConfig',
   'callCommand',
   'restoreFunctions',
+  'writeUser',
   'startSlotMigration',
   'cancelSlotMigration',
 ] as const
@@ -37,6 +38,8 @@ const READING = [
   'readConfig',
   'listFunctions',
   'dumpFunctions',
+  'listUsers',
+  'openSnapshot',
   'readAtomicFamily',
   'listSlotMigrations',
 ] as const
