@@ -120,7 +120,8 @@ async function settled(addresses: readonly string[], row: Row): Promise<unknown>
     const text = JSON.stringify(picture)
     if (text !== last) since = Date.now()
     last = text
-    return Date.now() - since > 1000
+    const haveAllMet = picture.every(({knows}) => knows.length === picture.length)
+    return haveAllMet && Date.now() - since > 1000
   })
   if (!row.anyPrimary) return picture
   const followers = picture.map((_, place) => picture.filter(({follows}) => follows === place).length).sort()
