@@ -503,6 +503,12 @@ async function comparePayloads(keys: readonly LoadableKey[], node: NodePort): Pr
   })
 }
 
+/** Both in milliseconds of the same clock, or undefined for ever. */
+export function haveSameLife(a: number | undefined, b: number | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return Math.abs(a - b) <= LIFE_TOLERANCE_MS
+}
+
 /** The checksum is right, but this server has no such type, or not these bytes of it: a matter of this one key. */
 function isUnreadable(error: NodeError): boolean {
   return error.failure === 'rejected' && /Bad data format/i.test(error.message)
