@@ -113,7 +113,7 @@ describe('failures', () => {
     {
       name: 'a late answer',
       error: new NodeError('timeout', '127.0.0.1:7000', '127.0.0.1:7000 did not answer within 5 s'),
-      stderr: 'Could not connect to Redis at 127.0.0.1:7000: 127.0.0.1:7000 did not answer within 5 s',
+      stderr: 'Could not connect to Redis at 127.0.0.1:7000: did not answer within 5 s',
     },
     {name: 'words that make no sense', error: new UsageError('no such thing'), stderr: '[ERR] no such thing'},
     {

@@ -49,5 +49,5 @@ function messageOf(error: ClusterError): string {
 
 /** "Could not connect to Redis at 127.0.0.1:7000: Connection refused". `message` is ours, for failures that C has no words for. */
 export function renderUnreachable(address: string, failure: string, message: string): string {
-  return `Could not connect to Redis at ${address}: ${REASONS[failure as NodeFailure] ?? cleanLines(message)}`
+  return `Could not connect to Redis at ${address}: ${REASONS[failure as NodeFailure] ?? cleanLines(message).replace(`${address} `, '')}`
 }
