@@ -154,6 +154,7 @@ describe('the same words on the same cluster', () => {
           await pictureOf(servers.addresses)
           for (const words of [
             ['check', a],
+            ['check', a, '--cluster-search-multiple-owners'],
             ['info', a],
             ['check', a.split(':')[0] ?? '', a.split(':')[1] ?? ''],
             ['call', a, 'CONFIG', 'GET', 'maxmemory*'],

@@ -107,6 +107,8 @@ forEachKind('the life of a cluster in the form of redis-cli', (kind) => {
     expect(check).toContain('[OK] All 16384 slots covered.')
     expect(await run(['-p', port, '--cluster', 'check', `${a}@17000`])).toBe(check)
     expect(check.startsWith(await run(['--cluster', 'info', a]))).toBe(true)
+    const search = ['--cluster', 'check', a, '--cluster-search-multiple-owners']
+    expect(await run(search)).toContain('[OK] No multiple owners found.')
     await rawCommand(a, ['CLUSTER', 'SETSLOT', '7', 'MIGRATING', await idOf(b)])
     const open = await run(['--cluster', 'check', a], {code: 1})
     expect(open).toContain(`[WARNING] Node ${a} has slots in migrating state 7.`)

@@ -1,4 +1,6 @@
 import {DropInCommand} from '../../lib/cli/drop-in/drop-in-command.ts'
+import {readKeyEvidence} from '../../lib/engine/key-evidence.ts'
+import {renderMultipleOwners} from '../../lib/render/drop-in/multiple-owners.ts'
 import {renderSummary} from '../../lib/render/drop-in/nodes.ts'
 
 export default class DropInCheck extends DropInCommand<typeof DropInCheck> {
@@ -9,6 +11,12 @@ export default class DropInCheck extends DropInCommand<typeof DropInCheck> {
     this.complainOfUnreachable(session.topology)
     this.say(renderSummary(session.topology))
     if (!this.showCheck(session, {isThorough: true})) process.exitCode = 1
+    if (this.options['search-multiple-owners']) {
+      const evidence = await this.stoppable(readKeyEvidence(session, [], 'strays'))
+      const {text, isClean} = renderMultipleOwners(session.topology, evidence)
+      this.say(text)
+      if (!isClean) process.exitCode = 1
+    }
     return {}
   }
 }

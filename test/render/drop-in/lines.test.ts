@@ -3,6 +3,7 @@ import {ClusterError, NodeError, RefusedError, UsageError} from '../../../src/li
 import {nodesInSeedOrder, primariesInSeedOrder} from '../../../src/lib/plan/redis-cli/node-order.ts'
 import {furtherErrors, passesCheck, renderCheck} from '../../../src/lib/render/drop-in/check.ts'
 import {renderDropInFailure} from '../../../src/lib/render/drop-in/failure.ts'
+import {renderMultipleOwners} from '../../../src/lib/render/drop-in/multiple-owners.ts'
 import {bracketed, renderSummary} from '../../../src/lib/render/drop-in/nodes.ts'
 import {dropInChalk, paint} from '../../../src/lib/render/drop-in/paint.ts'
 import {parseRanges} from '../../../src/lib/slots/slot-ranges.ts'
@@ -83,6 +84,37 @@ describe('the check', () => {
     const topology = topologyOf({...HEALTHY, a1: {replicaOf: 'a', unreachable: 'nothing listens there'}})
     expect(passesCheck(topology)).toBe(true)
     expect(furtherErrors(topology).join('\n')).toMatch(/^\[ERR\] .*cannot be reached/)
+  })
+})
+
+describe('the search for several owners', () => {
+  const nothing = {keysBySlot: new Map(), hiddenKeys: new Map()}
+
+  test('finds none where nobody claims or holds what is another one’s', () => {
+    const told = renderMultipleOwners(topologyOf(HEALTHY), {
+      ...nothing,
+      keysBySlot: new Map([[7, new Map([[idOf('a'), 3]])]]),
+    })
+    expect(told).toEqual({text: '>>> Check for multiple slot owners...\n[OK] No multiple owners found.', isClean: true})
+  })
+
+  test('names who claims a slot and who holds keys of it, and who hides some', () => {
+    const told = renderMultipleOwners(topologyOf(HEALTHY), {
+      keysBySlot: new Map([[7, new Map([[idOf('b'), 1]])]]),
+      hiddenKeys: new Map([[idOf('c'), 2]]),
+    })
+    expect(told.isClean).toBe(false)
+    expect(told.text.split('\n').slice(1)).toEqual([
+      '[WARNING] Slot 7 has 2 owners:',
+      '    127.0.0.1:7000',
+      '    127.0.0.1:7001',
+      expect.stringContaining('has 2 keys more than it shows'),
+    ])
+  })
+
+  test('counts claims alone, too', () => {
+    const topology = topologyOf({...HEALTHY, b: {slots: '5460-10922', epoch: 2}})
+    expect(renderMultipleOwners(topology, nothing).text).toContain('[WARNING] Slot 5460 has 2 owners:')
   })
 })
 
