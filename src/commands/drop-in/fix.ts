@@ -23,7 +23,7 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
     const session = await this.openCluster(await this.seedWords())
     this.complainOfUnreachable(session.topology)
     this.say(renderSummary(session.topology))
-    this.showCheck(session)
+    const isFine = this.showCheck(session)
     const look = this.#lookOptions(session)
     let plan = await this.stoppable(lookForRepairs(session, {...look, signal: this.stopSignal}))
     let outcome: RepairOutcome | undefined
@@ -45,6 +45,8 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
       plan = outcome.left
       if (outcome.done.length === 0 || outcome.failures.length > 0) break
     }
+    // Gossip may have mended it meanwhile.
+    if (outcome || !isFine) this.showCheck(session, {listsNodes: false})
     this.#tell(session, plan, outcome)
     return {}
   }
@@ -57,6 +59,7 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.options['fix-with-unreachable'],
       isSearching: this.options['search-multiple-owners'],
+      takesBackUnopened: true,
     }
   }
 
@@ -84,7 +87,6 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
   /** @throws SaidFailure when the slots are not in order. */
   #tell(session: ClusterSession, plan: RepairPlan, outcome: RepairOutcome | undefined): void {
     const {topology} = session
-    if (outcome) this.showCheck(session, {listsNodes: false})
     const isInOrder = plan.repairs.length === 0 && plan.obstacles.length === 0 && (outcome?.isInOrder ?? true)
     if (isInOrder) return
     const failures = (outcome?.failures ?? []).map(
