@@ -16,8 +16,9 @@ export interface CoverQuestion {
 
 type Cover = 'none' | 'one' | 'several' | 'replica'
 
+/** redis-cli's, for scripts that wait for them; nothing is random here. */
 const WORDS: Readonly<Record<Cover, readonly [have: string, way: string]>> = {
-  none: ['have no keys across the cluster', 'covering with a node that has room'],
+  none: ['have no keys across the cluster', 'covering with a random node'],
   one: ['have keys in just one node', 'covering with those nodes'],
   several: ['have keys in multiple nodes', 'moving keys into a single node'],
   replica: ['were of a primary that does not answer', 'letting its replica take over'],
