@@ -30,6 +30,23 @@ const breaks: readonly Break[] = [
     acts: ['finish-move'],
   },
   {
+    name: 'migrating only, taken back where that is asked for',
+    doIt: (c) => c.server(0).setMigrating(SLOT, c.server(1).id),
+    owner: 0,
+    options: {takesBackUnopened: true},
+    acts: ['close'],
+  },
+  {
+    name: 'migrating only, and the target has a key: not taken back',
+    doIt: (c) => {
+      c.server(0).setMigrating(SLOT, c.server(1).id)
+      carryKeys(c.server(0), c.server(1), SLOT, 1)
+    },
+    owner: 1,
+    options: {takesBackUnopened: true},
+    acts: ['finish-move'],
+  },
+  {
     name: 'importing only, without keys',
     doIt: (c) => c.server(1).setImporting(SLOT, c.server(0).id),
     owner: 0,
@@ -210,21 +227,24 @@ describe.each(breaks)('$name', (one) => {
     )
   })
 
-  it.each(['before', 'after'] as const)('is mended in spite of a passing failure, told %s the command took effect', async (when) => {
-    const {cluster: model} = scene(one)
-    await mend(model, one.options)
-    const calls = model.script.changes.filter(({isCopying}) => !isCopying)
-    await Promise.all(
-      calls.map(async ({number}) => {
-        const {cluster, contents} = scene(one)
-        const failure = (['timeout', 'try-again', 'closed'] as const)[number % 3] as 'timeout'
-        cluster.script.failAt(number, when, failure)
-        const {outcome} = await mend(cluster, one.options)
-        expect(outcome.isInOrder, `${failure} at command ${number}`).toBe(true)
-        expectWhole(cluster, [], contents)
-      }),
-    )
-  })
+  it.each(['before', 'after'] as const)(
+    'is mended in spite of a passing failure, told %s the command took effect',
+    async (when) => {
+      const {cluster: model} = scene(one)
+      await mend(model, one.options)
+      const calls = model.script.changes.filter(({isCopying}) => !isCopying)
+      await Promise.all(
+        calls.map(async ({number}) => {
+          const {cluster, contents} = scene(one)
+          const failure = (['timeout', 'try-again', 'closed'] as const)[number % 3] as 'timeout'
+          cluster.script.failAt(number, when, failure)
+          const {outcome} = await mend(cluster, one.options)
+          expect(outcome.isInOrder, `${failure} at command ${number}`).toBe(true)
+          expectWhole(cluster, [], contents)
+        }),
+      )
+    },
+  )
 
   it('loses nothing to a failure that cannot be helped, and is mended afterwards', async () => {
     const {cluster: model} = scene(one)

@@ -113,6 +113,19 @@ forEachKind('slots move in the form of redis-cli', (kind) => {
     expect(await run(['rebalance', a, '--cluster-weight', 'f00=1'], {code: 1})).toContain('*** No such master node f00')
   })
 
+  test('time-out and number of keys of a MIGRATE are those asked for', async () => {
+    const slot = Number((await slotsAt(c)).split('-')[0])
+    for (let n = 0; n < 10; n++) await rawCommand(c, ['SET', keyIn(slot, String(n)), 'value'])
+    await rawCommand(c, ['CONFIG', 'SET', 'slowlog-log-slower-than', '0'])
+    const ends = ['--cluster-from', idC, '--cluster-to', idB, '--cluster-slots', '1', '--cluster-yes']
+    await run(['reshard', a, ...ends, '--cluster-timeout', '2345', '--cluster-pipeline', '4'])
+    await rawCommand(c, ['CONFIG', 'SET', 'slowlog-log-slower-than', '10000'])
+    const log = (await rawCommand(c, ['SLOWLOG', 'GET', '1000'])) as [number, number, number, string[]][]
+    const migrates = log.map(([, , , words]) => words).filter((w) => w[0] === 'MIGRATE' && !w.includes('COPY'))
+    expect(migrates.map((words) => words[5])).toEqual(['2345', '2345', '2345'])
+    expect(migrates.map((words) => words.slice(words.indexOf('KEYS') + 1).length).sort()).toEqual([2, 4, 4])
+  })
+
   test('a key that differs at the target stops it, unless the copy of the source is to win', async () => {
     const [slot] = (await slotsAt(b)).split(/[-,]/).map(Number) as [number]
     const key = keyIn(slot, 'twin')

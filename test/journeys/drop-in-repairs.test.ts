@@ -108,6 +108,17 @@ forEachKind('fix in the form of redis-cli', (kind) => {
     expect(stdout.trimEnd().endsWith('[OK] All 16384 slots covered.')).toBe(true)
   })
 
+  test('keys of a slot on a node that does not own it are looked for when asked, and brought home', async () => {
+    await setSlot(other, 'IMPORTING', ids[owner]!)
+    await rawCommand(at(owner), ['MIGRATE', ...at(other).split(':'), KEY, 0, 5000])
+    await setSlot(other, 'STABLE')
+    const words = ['fix', a, '--cluster-search-multiple-owners']
+    const stdout = await run(words)
+    expect(stdout).toContain('>>> Check for multiple slot owners...\n[WARNING] ')
+    expect(await rawCommand(at(owner), ['GET', KEY])).toBe('xyz')
+    expect(await run(words)).toContain('[OK] No multiple owners found.')
+  })
+
   test('a thousand slots with 40,000 keys on their way, in seconds', async () => {
     const [source, target] = [0, 1]
     const view = await pictureOf(servers.addresses)

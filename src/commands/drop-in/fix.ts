@@ -1,9 +1,11 @@
 import {DropInCommand} from '../../lib/cli/drop-in/drop-in-command.ts'
 import {SaidFailure} from '../../lib/cli/drop-in/said.ts'
+import {readKeyEvidence} from '../../lib/engine/key-evidence.ts'
 import {lookForRepairs, type RepairOutcome, runRepairs} from '../../lib/engine/run-repairs.ts'
 import type {ClusterSession} from '../../lib/engine/session.ts'
 import {slotsOfRepair} from '../../lib/plan/repair.ts'
 import type {Repair, RepairPlan} from '../../lib/plan/repair-plan.ts'
+import {renderMultipleOwners} from '../../lib/render/drop-in/multiple-owners.ts'
 import {renderSummary} from '../../lib/render/drop-in/nodes.ts'
 import {coverOf, coverQuestions, renderRepairs} from '../../lib/render/drop-in/repairs.ts'
 import {describeRepair} from '../../lib/render/repairs.ts'
@@ -24,6 +26,10 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
     this.complainOfUnreachable(session.topology)
     this.say(renderSummary(session.topology))
     const isFine = this.showCheck(session)
+    if (this.options['search-multiple-owners']) {
+      const evidence = await this.stoppable(readKeyEvidence(session, [], 'strays'))
+      this.say(renderMultipleOwners(session.topology, evidence).text)
+    }
     const look = this.#lookOptions(session)
     let plan = await this.stoppable(lookForRepairs(session, {...look, signal: this.stopSignal}))
     let outcome: RepairOutcome | undefined
