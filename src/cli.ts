@@ -2,7 +2,9 @@
 import {Config} from '@oclif/core/config'
 import {run} from '@oclif/core/run'
 import {type Catalogue, translateArgv} from './lib/cli/argv.ts'
+import {isDropInForm} from './lib/cli/drop-in/form.ts'
 import {toClusterError} from './lib/cli/parse-errors.ts'
+import {UsageError} from './lib/errors.ts'
 
 /** For a slow pipe to take what is left. */
 const LAST_WRITE_MS = 10_000
@@ -19,7 +21,7 @@ try {
   process.on('uncaughtException', (error) => void fail(error))
   process.on('unhandledRejection', (error) => void fail(error))
   const config = await Config.load(import.meta.url)
-  const argv = translateArgv(process.argv.slice(2), catalogueOf(config))
+  const argv = await translate(process.argv.slice(2), config)
   command = (argv[0] ?? '').replaceAll(':', ' ')
   // oclif reads process.argv again to name the command in warnings and in help.
   process.argv.splice(2, Number.POSITIVE_INFINITY, ...argv)
@@ -27,6 +29,20 @@ try {
   await end()
 } catch (error) {
   await fail(error)
+}
+
+async function translate(argv: string[], config: Config): Promise<string[]> {
+  if (!isDropInForm(argv)) return translateArgv(argv, catalogueOf(config))
+  const {parseDropInArgv, toNativeArgv} = await import('./lib/cli/drop-in/parse-argv.ts')
+  try {
+    return toNativeArgv(parseDropInArgv(argv, process.env))
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    // As redis-cli tells it, and with its exit code.
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+    return end()
+  }
 }
 
 /** Sockets that are still open must not keep the process, nor a reader that does not read. */
@@ -57,7 +73,7 @@ async function fail(thrown: unknown): Promise<never> {
 
 function catalogueOf(config: Config): Catalogue {
   const flags = new Map<string, {takesValue: boolean}>()
-  for (const {flags: own} of config.commands) {
+  for (const {flags: own} of config.commands.filter(({hidden}) => !hidden)) {
     for (const [name, flag] of Object.entries(own)) {
       const shorts = [flag.char, ...(flag.charAliases ?? [])].filter((char) => char !== undefined)
       const tokens = [

@@ -3,11 +3,9 @@ import {word} from '../lib/cli/args.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference, requireDistinct} from '../lib/cli/node-argument.ts'
 import {joinNodes} from '../lib/engine/join-nodes.ts'
-import {belongingsOf, meetNewcomer, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
+import {belongingsOf, meetNewcomer, type Newcomer, requireEmpty, waitUntilFitForJoins} from '../lib/engine/newcomers.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
-import {pollUntil} from '../lib/engine/waiting.ts'
 import {RefusedError, UsageError} from '../lib/errors.ts'
-import {requireFitForJoins} from '../lib/findings/require.ts'
 import {planJoin} from '../lib/plan/join.ts'
 import type {JoinPlan} from '../lib/plan/plan.ts'
 import {planRebalance} from '../lib/plan/rebalance.ts'
@@ -84,7 +82,8 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const {session, newcomers} = await this.#open(addresses)
     for (const id of ids) await this.findNode(session, id)
     const primary = this.flags.primary === undefined ? undefined : await this.findNode(session, this.flags.primary)
-    await this.#requireFit(session)
+    await session.requireOneCluster()
+    await waitUntilFitForJoins(session, this.stopSignal)
 
     const strangers = newcomers.filter(({port}) => !session.topology.nodesById.has(port.id))
     requireEmpty(strangers)
@@ -172,27 +171,6 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
       return {session: await this.openCluster(formatAddress(last.port.address)), newcomers: met.slice(0, -1)}
     }
     return {session: await this.openCluster(), newcomers: met}
-  }
-
-  /** Nodes that joined a moment ago need some seconds until all agree: that is waited for, briefly. */
-  async #requireFit(session: ClusterSession): Promise<void> {
-    await session.requireOneCluster()
-    let refusal: unknown
-    const fit = await pollUntil(
-      async () => {
-        try {
-          requireFitForJoins(session.topology)
-          return true
-        } catch (error) {
-          if (!(error instanceof RefusedError)) throw error
-          refusal = error
-          await session.refresh()
-          return undefined
-        }
-      },
-      {deadlineMs: 8000, signal: this.stopSignal},
-    )
-    if (!fit) throw refusal
   }
 }
 

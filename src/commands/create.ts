@@ -5,16 +5,15 @@ import {changeFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
 import {requireDistinct} from '../lib/cli/node-argument.ts'
 import type {ClusterPort} from '../lib/engine/cluster-port.ts'
 import {createCluster} from '../lib/engine/create-cluster.ts'
-import {meetNewcomer, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
+import {meetNewcomers, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
 import {openSession} from '../lib/engine/session.ts'
-import {mapBounded} from '../lib/engine/waiting.ts'
 import {UsageError} from '../lib/errors.ts'
 import {inspect} from '../lib/findings/inspect.ts'
 import {planCreate} from '../lib/plan/create.ts'
 import type {CreatePlan} from '../lib/plan/plan.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {renderCreatePlan} from '../lib/render/plan.ts'
-import {formatAddress, type NodeAddress, type Topology} from '../lib/topology/model.ts'
+import {formatAddress, type Topology} from '../lib/topology/model.ts'
 
 interface CreateReport {
   readonly outcome: 'created' | 'planned' | 'already-there'
@@ -67,7 +66,7 @@ export default class Create extends ClusterCommand<typeof Create> {
     }
     requireDistinct(addresses)
     const port = await this.openPort()
-    const newcomers = await this.stoppable(meetAll(port, addresses))
+    const newcomers = await this.stoppable(meetNewcomers(port, addresses))
     if (this.flags['if-missing']) {
       const there = await this.#existing(port, newcomers)
       if (there) {
@@ -110,28 +109,4 @@ export default class Create extends ClusterCommand<typeof Create> {
       topology.nodes.length === newcomers.length && newcomers.every(({port: node}) => topology.nodesById.has(node.id))
     return isSame && !inspect(topology).some(({severity}) => severity === 'error') ? topology : undefined
   }
-}
-
-/** @throws UsageError when two addresses lead to one node, otherwise the error of the first node that is not fit. */
-async function meetAll(port: ClusterPort, addresses: readonly NodeAddress[]): Promise<Newcomer[]> {
-  const met = await mapBounded(addresses, 128, async (address) => {
-    try {
-      return {address, newcomer: await meetNewcomer(port, address)}
-    } catch (error) {
-      return {address, error}
-    }
-  })
-  const addressesById = new Map<string, NodeAddress>()
-  const newcomers: Newcomer[] = []
-  for (const {address, newcomer, error} of met) {
-    if (!newcomer) throw error
-    const twin = addressesById.get(newcomer.port.id)
-    if (twin)
-      throw new UsageError(`${formatAddress(twin)} and ${formatAddress(address)} are the same node`, {
-        suggestions: ['Name every node once'],
-      })
-    addressesById.set(newcomer.port.id, address)
-    newcomers.push(newcomer)
-  }
-  return newcomers
 }

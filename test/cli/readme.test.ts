@@ -3,6 +3,9 @@ import path from 'node:path'
 import {fileURLToPath} from 'node:url'
 import type {Command} from '@oclif/core/command'
 import {describe, expect, test} from 'vitest'
+import {isDropInForm} from '../../src/lib/cli/drop-in/form.ts'
+import {DROP_IN_OPTIONS} from '../../src/lib/cli/drop-in/options.ts'
+import {parseDropInArgv} from '../../src/lib/cli/drop-in/parse-argv.ts'
 import * as errors from '../../src/lib/errors.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -16,14 +19,20 @@ interface CommandFacts {
 
 const commands = await readCommands()
 const names = commands.flatMap((command) => command.names)
-const allFlags = new Set(commands.flatMap(({flags}) => [...flags]))
+const allFlags = new Set([...commands.flatMap(({flags}) => [...flags]), '--cluster', ...DROP_IN_OPTIONS.keys()])
 
 async function readCommands(): Promise<CommandFacts[]> {
   const folder = path.join(root, 'src/commands')
   const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.ts'))
-  return Promise.all(
+  const loaded = await Promise.all(
     files.map(async (file) => {
       const {default: command} = (await import(path.join(folder, file))) as {default: typeof Command}
+      return {file, command}
+    }),
+  )
+  return loaded
+    .filter(({command}) => !command.hidden)
+    .map(({file, command}) => {
       const flags = new Set(['--help', '-h'])
       for (const [name, flag] of Object.entries({...command.baseFlags, ...command.flags})) {
         for (const long of [name, ...(flag.aliases ?? [])]) flags.add(`--${long}`)
@@ -32,8 +41,7 @@ async function readCommands(): Promise<CommandFacts[]> {
       }
       const name = file.replace(/\.ts$/, '').split(path.sep).join(' ')
       return {names: [name, ...command.aliases, ...command.hiddenAliases], flags}
-    }),
-  )
+    })
 }
 
 /** Table cells that tell of redis-cli, and what it prints in our code blocks, hold flags of others. */
@@ -61,6 +69,10 @@ test('the README has command lines to be checked', () => {
 
 test.each([...new Set(commandLines)])('rcluster %s', (line) => {
   if (/^(--help$|COMMAND |…)/.test(line)) return
+  if (isDropInForm(line.split(' '))) {
+    expect(parseDropInArgv(line.split(' '), {})).toBeDefined()
+    return
+  }
   // What follows a semicolon is prose, or the next command line.
   const words = line.split(';')[0]!.split(' ')
   const command = commands.find(

@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest'
-import {BatchSizer, limitsForPause, Pace, Throttle} from '../../src/lib/engine/pace.ts'
+import {BatchSizer, limitsForKeys, limitsForPause, Pace, Throttle} from '../../src/lib/engine/pace.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'
 import {eventually} from '../support/servers.ts'
 
@@ -10,6 +10,12 @@ describe('the size of a batch', () => {
     {maxPauseMs: 0.01, maxKeys: 10, maxBytes: 1638},
   ])('goes by the pause: $maxPauseMs ms', ({maxPauseMs, ...limits}) => {
     expect(limitsForPause(maxPauseMs)).toEqual(limits)
+  })
+
+  it('goes by a number of keys, and its bytes by what as many small keys would have', () => {
+    expect(limitsForKeys(10, 1)).toEqual({maxKeys: 10, maxBytes: 163_840})
+    expect(limitsForKeys(1, 1)).toEqual({maxKeys: 1, maxBytes: 163_840})
+    expect(limitsForKeys(1000, 1)).toEqual({maxKeys: 1000, maxBytes: 1_638_400})
   })
 
   const full = {keys: 100, bytes: 10_000}

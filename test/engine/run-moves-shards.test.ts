@@ -25,6 +25,15 @@ describe('a source that gives up its last slot', () => {
     expect([source, replica].map(({settings}) => settings.get(WANDERING))).toEqual(['yes', 'yes'])
   })
 
+  it('follows who took it, where it is let be', async () => {
+    const cluster = scene()
+    const contents = cluster.contents()
+    const moves = movesOf(cluster, '0-9', 0, 1)
+    expect(await carryOut(cluster, moves, {mayFollow: true})).toMatchObject({kind: 'done', slotsMoved: 10})
+    expectWhole(cluster, moves, contents)
+    expect([cluster.server(0).isReplica, cluster.server(0).me.primaryId]).toEqual([true, cluster.server(1).id])
+  })
+
   it('has its setting back after a failure, too', async () => {
     const cluster = scene()
     const moves = movesOf(cluster, '0-9', 0, 1)

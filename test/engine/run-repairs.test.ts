@@ -30,6 +30,23 @@ const breaks: readonly Break[] = [
     acts: ['finish-move'],
   },
   {
+    name: 'migrating only, taken back where that is asked for',
+    doIt: (c) => c.server(0).setMigrating(SLOT, c.server(1).id),
+    owner: 0,
+    options: {takesBackUnopened: true},
+    acts: ['close'],
+  },
+  {
+    name: 'migrating only, and the target has a key: not taken back',
+    doIt: (c) => {
+      c.server(0).setMigrating(SLOT, c.server(1).id)
+      carryKeys(c.server(0), c.server(1), SLOT, 1)
+    },
+    owner: 1,
+    options: {takesBackUnopened: true},
+    acts: ['finish-move'],
+  },
+  {
     name: 'importing only, without keys',
     doIt: (c) => c.server(1).setImporting(SLOT, c.server(0).id),
     owner: 0,

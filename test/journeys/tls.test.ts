@@ -123,6 +123,14 @@ async function journey(servers: TestServers): Promise<void> {
     expect(`${code} ${stderr}`, name).toMatch(/^4 Error: /)
     expect(stderr, name).toContain(a)
   }
+  // In the form of redis-cli, as there: the chain is verified, the name is not.
+  const misnamed = ['--sni', 'somebody.else.example']
+  expect((await rcluster.run(['check', a, ...login, ...misnamed])).stderr).toContain('TLS to')
+  const likeRedisCli = await rcluster.run([...login, ...misnamed, '--cluster', 'check', a])
+  expect(likeRedisCli).toMatchObject({code: 0, stderr: ''})
+  const unsigned = await rcluster.run(['--tls', '--cacert', file('other-ca.pem'), '--cluster', 'check', a])
+  expect(`${unsigned.code} ${unsigned.stderr}`).toMatch(/^1 Could not connect to Redis at /)
+
   const unread = await rcluster.run(['check', a, '--tls', '--cacert', file('nothing.pem')])
   expect(`${unread.code} ${unread.stderr}`).toMatch(/^2 Error: .*nothing\.pem/)
 }

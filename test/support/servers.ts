@@ -167,7 +167,7 @@ function guard(line: string): void {
 export interface StartOptions {
   /**
    * Settings beside or instead of the defaults, without dashes: {'cluster-node-timeout': '1000'}. PORT stands for the
-   * server's own: {port: '0', 'tls-port': 'PORT'}.
+   * server's own: {port: '0', 'tls-port': 'PORT', 'cluster-port': 'PORT+11000'}.
    */
   readonly config?: Readonly<Record<string, string>>
   /** Started from a file, so that CONFIG REWRITE has somewhere to write. */
@@ -229,7 +229,7 @@ class OneServer {
       dir: this.folder,
       ...this.options.config,
     }
-    const settings = Object.entries(config).map(([name, value]) => [name, value.replace('PORT', String(this.port))])
+    const settings = Object.entries(config).map(([name, value]) => [name, this.withPort(value)])
     const args = this.options.hasConfigFile
       ? [this.configFile(settings.map(([name, value]) => `${name} "${value}"\n`).join(''))]
       : settings.flatMap(([name, value]) => [`--${name}`, value ?? ''])
@@ -255,6 +255,10 @@ class OneServer {
     }
     await this.kill()
     return false
+  }
+
+  private withPort(value: string): string {
+    return value.replace(/PORT(\+\d+)?/, (_, more) => String(this.port + Number(more ?? 0)))
   }
 
   /** What the server has written into it stays when it starts again. */

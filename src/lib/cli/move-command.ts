@@ -6,7 +6,7 @@ import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
 import {restoreSettings} from '../engine/hold-setting.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../engine/pace.ts'
-import {runMoves} from '../engine/run-moves.ts'
+import {type RunOptions, runMoves} from '../engine/run-moves.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {pollUntil} from '../engine/waiting.ts'
 import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../errors.ts'
@@ -151,6 +151,16 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     throw refusal
   }
 
+  /** Options of the run beside those that the flags give. */
+  protected runOptions(): Partial<RunOptions> {
+    return {}
+  }
+
+  /** What stands before the commands for what is left. */
+  protected resumeLine(): string {
+    return 'Run the same command again to go on, or what is left of it:'
+  }
+
   /** Shows the plan and, after a yes, carries it out. */
   protected async carryOut(
     session: ClusterSession,
@@ -188,6 +198,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
         maxBytesPerSecond,
         isAtomicOnly: flags.mover === 'atomic',
         onHeld: (held) => own && noteHeld(own, held),
+        ...this.runOptions(),
       })
       if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
       const {slotsMoved, slotsMovedAtomically, keysMoved, elapsedMs} = outcome
@@ -250,10 +261,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     const message = `${reason.message}: ${slotsMoved} of ${plan.moves.length} slots moved, no slot is open`
     const facts = {
       details: {slotsMoved, left: left.length},
-      suggestions: [
-        'Run the same command again to go on, or what is left of it:',
-        ...formatResumeCommands(left, session.topology, session.seed),
-      ],
+      suggestions: [this.resumeLine(), ...formatResumeCommands(left, session.topology, session.seed)],
     }
     return reason instanceof CancelledError ? new CancelledError(message, facts) : new InterruptedError(message, facts)
   }
@@ -262,12 +270,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     if (!(error instanceof InterruptedError)) return error
     const {left = [], ...details} = error.details as {left?: readonly SlotMove[]}
     const goOn =
-      left.length > 0
-        ? [
-            'Run the same command again to go on, or what is left of it:',
-            ...formatResumeCommands(left, session.topology, session.seed),
-          ]
-        : []
+      left.length > 0 ? [this.resumeLine(), ...formatResumeCommands(left, session.topology, session.seed)] : []
     const facts = {
       details: {...details, left: left.length},
       suggestions: [...error.suggestions, ...goOn],

@@ -16,10 +16,11 @@ export function callNodes(
   session: ClusterSession,
   nodes: readonly ClusterNode[],
   words: readonly Buffer[],
+  deadlineMs?: number,
 ): Promise<NodeAnswer[]> {
   return mapBounded(nodes, 128, async (node) => {
     try {
-      return {node, answer: await session.node(node.id).callCommand(words)}
+      return {node, answer: await session.node(node.id).callCommand(words, deadlineMs)}
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       return {node, answer: {unanswered: error.message}}

@@ -176,8 +176,8 @@ export interface NodePort {
   /** Writes the settings to the node's file. @throws NodeError where it was started without one. */
   rewriteConfig(): Promise<void>
 
-  /** Any command, byte for byte, on a connection of its own and database 0. */
-  callCommand(words: readonly Buffer[]): Promise<CommandAnswer>
+  /** Any command, byte for byte, on a connection of its own and database 0. It may take `deadlineMs`, or as long as any. */
+  callCommand(words: readonly Buffer[], deadlineMs?: number): Promise<CommandAnswer>
 
   /** Names of the function libraries, sorted; undefined when the server has no functions (before Redis 7). */
   listFunctions(): Promise<readonly string[] | undefined>

@@ -16,7 +16,7 @@ import {
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
-import {startAfresh} from './newcomers.ts'
+import {type EpochOptions, startAfresh} from './newcomers.ts'
 import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
 import {mapBounded} from './waiting.ts'
 
@@ -29,19 +29,20 @@ import {mapBounded} from './waiting.ts'
 export async function createCluster(
   planned: CreatePlan,
   ports: readonly NodePort[],
-  options: StageOptions,
+  options: StageOptions & EpochOptions,
 ): Promise<CreatePlan> {
   const stages = new Stages(options)
   const points = await readMeetPoints(ports)
   requireMeetable(points)
   const plan = withIds(planned, await startAfresh(ports, stages))
   const portOf = portFinder(ports)
+  const kicked = options.keepsEpochs ? 1 : ports.length
 
   await undoingOnFailure(ports, async () => {
     stages.begin('Assigning slots')
     await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
       await portOf(id).setConfigEpoch(configEpoch)
-      const {first} = splitLast(slots, ports.length)
+      const {first} = splitLast(slots, kicked)
       if (first.length > 0) await portOf(id).addSlots(first)
       await Promise.all(replicas.map((replica) => portOf(replica.id).setConfigEpoch(replica.configEpoch)))
     })
@@ -54,7 +55,7 @@ export async function createCluster(
     stages.signal?.throwIfAborted()
     await takeLastSlots(
       plan.primaries.flatMap(({id, slots}) => {
-        const {last} = splitLast(slots, ports.length)
+        const {last} = splitLast(slots, kicked)
         return last === undefined ? [] : [{port: portOf(id), slot: last}]
       }),
       (owner) => (ports.find((port) => port !== owner) ?? owner).id,

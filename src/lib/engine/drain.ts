@@ -31,6 +31,8 @@ export interface DrainOptions {
   readonly listener: EngineListener
   /** Slots in which a big key was seen: all their keys are measured, so that it travels alone. */
   readonly slotsWithBigKeys?: ReadonlySet<number> | undefined
+  /** Of a MIGRATE, instead of one that fits the batch. */
+  readonly timeoutMs?: number | undefined
   /** No further batch is begun once it aborts. */
   readonly abort?: AbortSignal | undefined
 }
@@ -92,7 +94,7 @@ export async function drainListed(
       const {id: from} = pair.source
       const {id: to} = pair.target
       const pauseMs = await options.pass(() => moveBatch(pair, slot, batch, database, isSourceAuthority, options))
-      options.listener({kind: 'keys-moved', keys: batch.keys.length, bytes: batch.bytes, pauseMs, from, to})
+      options.listener({kind: 'keys-moved', slot, keys: batch.keys.length, bytes: batch.bytes, pauseMs, from, to})
     }
   }
 }
@@ -129,7 +131,7 @@ async function moveBatch(
   const migrate = (keys: readonly Buffer[], timeoutMs: number): Promise<void> =>
     migrateOrSettle(pair, slot, {keys, database, timeoutMs}, isSourceAuthority, options.conflicts)
   const startedAt = performance.now()
-  const timeoutMs = fittingTimeoutMs(batch.bytes)
+  const timeoutMs = options.timeoutMs ?? fittingTimeoutMs(batch.bytes)
   try {
     await migrate(batch.keys, timeoutMs)
   } catch (error) {

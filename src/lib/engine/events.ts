@@ -12,6 +12,8 @@ export type EngineEvent =
    */
   | {
       readonly kind: 'keys-moved'
+      /** undefined for those of several slots. */
+      readonly slot?: number
       readonly keys: number
       readonly bytes: number
       readonly pauseMs: number | undefined

@@ -14,6 +14,7 @@ import {
   type BusyKeyPolicy,
   type Comparison,
   type FailedKey,
+  type KeyFate,
   KeyLoader,
   type LoadableKey,
   type LoadOutcome,
@@ -49,6 +50,8 @@ export interface ImportOptions {
   /** Ends it early: what is under way is finished. */
   readonly signal?: AbortSignal | undefined
   readonly listener?: EngineListener | undefined
+  /** Told of every key once, when its fate is known. */
+  readonly onKey?: ((key: Buffer, fate: KeyFate, reason: string | undefined) => void) | undefined
 }
 
 export interface ImportOutcome extends LoadOutcome {
@@ -220,6 +223,8 @@ export class Import {
   /** What the cluster has, the source need not have any more. */
   async #settle(settled: readonly SettledKey<ImportedKey>[]): Promise<void> {
     if (this.#options.isMoving) await this.#deleteSettled(settled)
+    const {onKey} = this.#options
+    if (onKey) for (const {key, fate, reason} of settled) onKey(key.key, fate, reason)
     for (const {key} of settled) this.#underWay.delete(key.key.toString('latin1'))
   }
 

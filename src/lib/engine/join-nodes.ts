@@ -16,7 +16,7 @@ import {
   waitUntilLinked,
   waitUntilUp,
 } from './membership.ts'
-import {startAfresh} from './newcomers.ts'
+import {type EpochOptions, startAfresh} from './newcomers.ts'
 import type {ClusterSession} from './session.ts'
 import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
 import {mapBounded} from './waiting.ts'
@@ -31,7 +31,7 @@ export async function joinNodes(
   session: ClusterSession,
   plan: JoinPlan,
   ports: readonly NodePort[],
-  options: StageOptions,
+  options: StageOptions & EpochOptions,
 ): Promise<JoinPlan> {
   const stages = new Stages(options)
   const members = await readMeetPoints(session.reachedPorts())
@@ -49,7 +49,7 @@ export async function joinNodes(
   const fresh = {...plan, newcomers: plan.newcomers.map((newcomer) => ({...newcomer, id: idNow(newcomer.id)}))}
   // Distinct epochs from the start: newcomers that all have epoch 0 would have to sort that out among themselves.
   const highest = Math.max(0, ...session.topology.nodes.map((node) => node.configEpoch))
-  await Promise.all(ports.map((port, index) => port.setConfigEpoch(highest + 1 + index)))
+  if (!options.keepsEpochs) await Promise.all(ports.map((port, index) => port.setConfigEpoch(highest + 1 + index)))
 
   const seed = formatAddress(session.seed)
   await tellingHowFar('the newcomers may be members already', `rcluster info ${seed}`, () =>

@@ -1,14 +1,21 @@
 /** Is a node fit to join? It must be in cluster mode, empty, and know nobody: a merge of two clusters loses data. */
-import {NodeError, RefusedError} from '../errors.ts'
+import {NodeError, RefusedError, UsageError} from '../errors.ts'
+import {requireFitForJoins} from '../findings/require.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
+import type {ClusterSession} from './session.ts'
 import type {Stages} from './stages.ts'
-import {mapBounded} from './waiting.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
 
 export interface Newcomer {
   readonly port: NodePort
   readonly view: NodeView
+}
+
+export interface EpochOptions {
+  /** Nodes keep the config epochs that the plan, or nobody, gives them, at the price of a slower spread of what is new. */
+  readonly keepsEpochs?: boolean
 }
 
 /**
@@ -22,10 +29,58 @@ export async function meetNewcomer(port: ClusterPort, address: NodeAddress): Pro
   } catch (error) {
     if (!(error instanceof NodeError && error.failure === 'not-cluster')) throw error
     throw new RefusedError('not-cluster-mode', `${formatAddress(address)} is not in cluster mode`, {
+      details: {address: formatAddress(address)},
       suggestions: ['Start that server with cluster-enabled yes'],
       cause: error,
     })
   }
+}
+
+/** @throws UsageError when two addresses lead to one node, otherwise the error of the first node that is not fit. */
+export async function meetNewcomers(port: ClusterPort, addresses: readonly NodeAddress[]): Promise<Newcomer[]> {
+  const met = await mapBounded(addresses, 128, async (address) => {
+    try {
+      return {address, newcomer: await meetNewcomer(port, address)}
+    } catch (error) {
+      return {address, error}
+    }
+  })
+  const addressesById = new Map<string, NodeAddress>()
+  const newcomers: Newcomer[] = []
+  for (const {address, newcomer, error} of met) {
+    if (!newcomer) throw error
+    const twin = addressesById.get(newcomer.port.id)
+    if (twin)
+      throw new UsageError(`${formatAddress(twin)} and ${formatAddress(address)} are the same node`, {
+        suggestions: ['Name every node once'],
+      })
+    addressesById.set(newcomer.port.id, address)
+    newcomers.push(newcomer)
+  }
+  return newcomers
+}
+
+/**
+ * Nodes that joined a moment ago need some seconds until all agree: that is waited for, briefly.
+ * @throws RefusedError when they do not.
+ */
+export async function waitUntilFitForJoins(session: ClusterSession, signal: AbortSignal | undefined): Promise<void> {
+  let refusal: unknown
+  const fit = await pollUntil(
+    async () => {
+      try {
+        requireFitForJoins(session.topology)
+        return true
+      } catch (error) {
+        if (!(error instanceof RefusedError)) throw error
+        refusal = error
+        await session.refresh()
+        return undefined
+      }
+    },
+    {deadlineMs: 8000, signal},
+  )
+  if (!fit) throw refusal
 }
 
 /** What makes a node not empty, in words: "12 keys", "slots 0-5460", "5 other nodes". Empty when it is. */

@@ -26,6 +26,11 @@ export function limitsForPause(maxPauseMs: number): BatchLimits {
   }
 }
 
+/** `maxKeys` in one batch, and no more bytes than as many small keys are given time for. */
+export function limitsForKeys(maxKeys: number, leastPauseMs: number): BatchLimits {
+  return {...limitsForPause(Math.max(leastPauseMs, maxKeys / KEYS_PER_MS)), maxKeys}
+}
+
 /** Observations of which even the quickest must be slow before they are believed: a loud machine makes them lie. */
 const OBSERVATIONS = 16
 const TOO_SLOW = 4

@@ -47,6 +47,10 @@ export interface RunOptions {
   /** Over all nodes together. */
   readonly maxBytesPerSecond?: number | undefined
   readonly conflicts?: ConflictPolicy | undefined
+  /** Of a MIGRATE, instead of one that fits what it carries. */
+  readonly migrateTimeoutMs?: number | undefined
+  /** A primary that gives up its last slot does as its own settings say: by default it follows who took it. */
+  readonly mayFollow?: boolean | undefined
   /** Passes of MIGRATE that a node takes part in at once; default 1. */
   readonly concurrency?: number | undefined
   /** Where atomic slot migration fails, the run ends; otherwise it goes on key by key. */
@@ -147,7 +151,8 @@ class MoveRun {
     }
     this.#pace.watch(this.#endsOfMigrates())
     try {
-      await holdSetting(this.#emptiedShards(topology), STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
+      const toHold = this.#options.mayFollow ? [] : this.#emptiedShards(topology)
+      await holdSetting(toHold, STAY_PUT, this.#listener, moveAll, this.#options.onHeld)
     } finally {
       this.#pace.close()
     }
@@ -388,6 +393,7 @@ class MoveRun {
         this.#listener(event)
       },
       slotsWithBigKeys: this.#slotsWithBigKeys,
+      timeoutMs: this.#options.migrateTimeoutMs,
       abort: this.#options.abort,
     }
   }

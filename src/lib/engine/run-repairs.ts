@@ -73,7 +73,9 @@ export async function lookForRepairs(
 ): Promise<RepairPlan> {
   const topology = await settledLook(session, options)
   const slots = [...new Set([...slotsInQuestion(topology), ...alsoSlots])].sort((a, b) => a - b)
-  const search = options.search ?? (topology.uncovered.length > 0 ? 'hidden' : 'none')
+  // Before a mark is taken away without more: its target may have keys that it does not show.
+  const mayHide = topology.uncovered.length > 0 || (options.takesBackUnopened && topology.openSlots.length > 0)
+  const search = options.search ?? (mayHide ? 'hidden' : 'none')
   return planRepairs(topology, await readKeyEvidence(session, slots, search), options)
 }
 

@@ -56,7 +56,7 @@ interface Seat {
 const MOST_SEATS_FOR_THREE = 64
 
 /** Replicas of different shards change seats as long as that lowers the cost; ends, for the cost only falls. */
-function improveByRotations(shards: readonly Seat['shard'][]): void {
+export function improveByRotations(shards: readonly Seat['shard'][]): void {
   const seats = shards.flatMap((shard) => shard.replicas.map((_, index): Seat => ({shard, index})))
   for (let isBetter = true; isBetter; ) {
     isBetter = false

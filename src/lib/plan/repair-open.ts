@@ -21,10 +21,26 @@ export function repairsOfOwned(
   facts: SlotFacts,
   owner: NodeId,
   intended: SlotMove | undefined,
+  {takesBackUnopened = false}: {readonly takesBackUnopened?: boolean | undefined} = {},
 ): Verdict[] {
   const doubts = doubtsAbout(facts, owner, targetOf(topology, facts, owner) ?? owner)
   // While somebody else claims the slot its marks may change with every packet: look again after that is settled.
-  return doubts.length > 0 ? doubts : marksOn(topology, facts, owner, intended)
+  if (doubts.length > 0) return doubts
+  if (takesBackUnopened && intended === undefined && isUnopened(facts, owner)) {
+    const why = 'only the owner marks them, and it has all keys: the move had not begun'
+    return [{act: {kind: 'close', at: [owner]}, risk: 'safe', why}]
+  }
+  return marksOn(topology, facts, owner, intended)
+}
+
+/** The owner alone marks it, and nobody else has a key of it. */
+function isUnopened({migrating, importing, keys}: SlotFacts, owner: NodeId): boolean {
+  return (
+    migrating.length > 0 &&
+    migrating.every(({node}) => node === owner) &&
+    importing.length === 0 &&
+    [...keys.keys()].every((id) => id === owner)
+  )
 }
 
 /** Other claims and opinions. Keys of another claimant are saved first: they are deleted as soon as it learns of it. */

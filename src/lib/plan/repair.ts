@@ -26,6 +26,8 @@ export interface RepairOptions {
   readonly intended?: readonly SlotMove[] | undefined
   /** Repair although primaries are out of reach whose word is not known. */
   readonly withUnreachablePrimaries?: boolean | undefined
+  /** A move of which the target knows nothing yet is taken back, as redis-cli does, and not gone on with. */
+  readonly takesBackUnopened?: boolean | undefined
   /** Slots that are marked as importing on a node only to keep stray keys in sight: no move is meant. */
   readonly strayMarks?: StrayMarks | undefined
 }
@@ -58,7 +60,7 @@ export function planRepairs(topology: Topology, evidence: KeyEvidence, options: 
   const verdicts = [
     ...repairsOfUncovered(topology, uncovered, intended),
     ...owned.flatMap((one) =>
-      repairsOfOwned(topology, one, (one.owner as ClusterNode).id, intended.get(one.slot)).map((verdict) => ({
+      repairsOfOwned(topology, one, (one.owner as ClusterNode).id, intended.get(one.slot), options).map((verdict) => ({
         slot: one.slot,
         verdict,
       })),

@@ -396,9 +396,9 @@ export class NodeClient implements NodePort {
     await this.#control.call(['CONFIG', 'REWRITE'])
   }
 
-  async callCommand(words: readonly Buffer[]): Promise<CommandAnswer> {
+  async callCommand(words: readonly Buffer[], deadlineMs?: number): Promise<CommandAnswer> {
     try {
-      return {reply: await this.#wire('call', 0).call(words)}
+      return {reply: await this.#wire('call', 0).call(words, deadlineMs)}
     } catch (error) {
       const answered = `${formatAddress(this.address)} answered: `
       if (error instanceof NodeError && error.message.startsWith(answered)) {

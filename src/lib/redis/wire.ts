@@ -18,6 +18,8 @@ export interface TlsOptions {
   readonly cert: Buffer | undefined
   readonly key: Buffer | undefined
   readonly servername: string | undefined
+  /** Whatever name the certificate bears will do. */
+  readonly isNameIgnored?: boolean
   /** Do not verify the chain. */
   readonly isInsecure: boolean
 }
@@ -311,7 +313,8 @@ function tlsFor(host: string, tls: TlsOptions): NonNullable<RedisOptions['tls']>
     ...(tls.ca ? {ca: [...tls.ca]} : {}),
     ...(tls.cert ? {cert: tls.cert} : {}),
     ...(tls.key ? {key: tls.key} : {}),
-    ...(servername === undefined ? {checkServerIdentity: () => undefined} : {servername}),
+    ...(servername === undefined ? {} : {servername}),
+    ...(servername === undefined || tls.isNameIgnored ? {checkServerIdentity: () => undefined} : {}),
     rejectUnauthorized: !tls.isInsecure,
   }
 }
