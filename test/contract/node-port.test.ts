@@ -366,3 +366,29 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     })
   })
 })
+
+forEachTerrain('a shard', ({open}) => {
+  it('changes its primary when a replica is told to take over, and only a replica can be', async () => {
+    const ground = await open(4)
+    try {
+      const [primary, , , replica] = ground.nodes as [NodePort, NodePort, NodePort, NodePort]
+      await form(ground, ['0-5460', '5461-10922', '10923-16383', ''])
+      expect(await failureOf(primary.failOver('coordinated'))).toEqual(['rejected', false])
+      await replica.replicate(primary.id)
+      await eventually('the link is up', async () => (await replica.readView()).serverInfo.isPrimaryLinkUp !== false)
+      await replica.failOver('coordinated')
+      await eventually('the roles are swapped, by the word of all', async () => {
+        const views = await Promise.all(ground.nodes.map((node) => node.readView()))
+        return views.every(({entries}) => {
+          const entry = (id: string) => entries.find((one) => one.id === id)
+          return entry(replica.id)?.role === 'primary' && entry(primary.id)?.primaryId === replica.id
+        })
+      })
+      const entry = await self(replica)
+      expect(entry.ranges).toEqual(parseRanges('0-5460'))
+      expect(entry.configEpoch).toBeGreaterThan(4)
+    } finally {
+      await ground.stop()
+    }
+  })
+})

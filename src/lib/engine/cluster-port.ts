@@ -54,6 +54,12 @@ export type CommandReply = Buffer | string | number | null | readonly CommandRep
 /** An error that the server answered is an answer. */
 export type CommandAnswer = {readonly reply: CommandReply} | {readonly error: string}
 
+/**
+ * coordinated: the primary pauses writes until the replica has all, no write is lost. force: without asking the primary,
+ * by the votes of the others. takeover: without asking anybody.
+ */
+export type FailoverWay = 'coordinated' | 'force' | 'takeover'
+
 export interface NodePort {
   /** Another one after `reset`. */
   readonly id: NodeId
@@ -118,6 +124,8 @@ export interface NodePort {
   /** Bans the ID for 60 s as well. An ID that is not known is fine. */
   forget(id: NodeId): Promise<void>
   replicate(primary: NodeId): Promise<void>
+  /** Of a replica. Answered before it has taken place, and whether it will or not. */
+  failOver(way: FailoverWay): Promise<void>
   /**
    * CLUSTER RESET HARD: alone, without slots, epochs at 0, and with a new ID. A node with its old one, as after SOFT, is
    * thrown out again and again for a minute by nodes that were told to forget it, and by all that those talk to.

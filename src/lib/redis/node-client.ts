@@ -1,7 +1,14 @@
 /** How is each thing that the engine asks of a node said to a server? Implements NodePort over `Wire`. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
-import type {AtomicFamily, CommandAnswer, MigrateRequest, NodePort, SlotMigration} from '../engine/cluster-port.ts'
+import type {
+  AtomicFamily,
+  CommandAnswer,
+  FailoverWay,
+  MigrateRequest,
+  NodePort,
+  SlotMigration,
+} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
@@ -309,6 +316,10 @@ export class NodeClient implements NodePort {
 
   async replicate(primary: NodeId): Promise<void> {
     await this.#control.call(['CLUSTER', 'REPLICATE', primary])
+  }
+
+  async failOver(way: FailoverWay): Promise<void> {
+    await this.#control.call(['CLUSTER', 'FAILOVER', ...(way === 'coordinated' ? [] : [way.toUpperCase()])])
   }
 
   async reset(): Promise<void> {

@@ -2,6 +2,7 @@
 import type {
   AtomicFamily,
   CommandAnswer,
+  FailoverWay,
   MigrateRequest,
   NodePort,
   SlotMigration,
@@ -196,6 +197,13 @@ export class FakePort implements NodePort {
 
   replicate(primary: NodeId): Promise<void> {
     return this.#call({kind: 'replicate', peer: primary}, (server) => server.replicate(primary))
+  }
+
+  failOver(way: FailoverWay): Promise<void> {
+    return this.#call({kind: 'failOver', text: way}, (server) => {
+      if (!server.isReplica) throw server.says('ERR You should send CLUSTER FAILOVER to a replica')
+      this.#cluster.swap(server)
+    })
   }
 
   reset(): Promise<void> {

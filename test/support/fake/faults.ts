@@ -15,6 +15,7 @@ const CHANGING = [
   'meet',
   'forget',
   'replicate',
+  'failOver',
   'reset',
   'writeConfig',
   'rewriteConfig',
