@@ -1,6 +1,7 @@
 /** What the engine may rely on, held against the fake and every server: else its tests on the fake prove nothing. */
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import type {MigrateRequest, NodePort} from '../../src/lib/engine/cluster-port.ts'
+import {showsRoles} from '../../src/lib/engine/membership.ts'
 import {NodeError} from '../../src/lib/errors.ts'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
@@ -375,7 +376,12 @@ forEachTerrain('a shard', ({open}) => {
       await form(ground, ['0-5460', '5461-10922', '10923-16383', ''])
       expect(await failureOf(primary.failOver('coordinated'))).toEqual(['rejected', false])
       await replica.replicate(primary.id)
-      await eventually('the link is up', async () => (await replica.readView()).serverInfo.isPrimaryLinkUp !== false)
+      // The others vote for a replica of a primary that they know, and none is asked for again.
+      await eventually('everybody knows the replica, and its link is up', async () => {
+        const views = await Promise.all(ground.nodes.map((node) => node.readView()))
+        const isKnown = views.every((view) => showsRoles(view, [{id: replica.id, primaryId: primary.id}]))
+        return isKnown && views[3]?.serverInfo.isPrimaryLinkUp === true
+      })
       await replica.failOver('coordinated')
       await eventually('the roles are swapped, by the word of all', async () => {
         const views = await Promise.all(ground.nodes.map((node) => node.readView()))

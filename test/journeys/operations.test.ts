@@ -52,7 +52,8 @@ forEachKind('single operations', (kind) => {
       const others = (gone: readonly string[]): string[] => members.filter((one) => !gone.includes(one))
 
       // A replica takes over, and back again by the name of the primary.
-      const replica = (await lineOf(a, id(d)))?.primaryId === id(a) ? d : (await lineOf(a, id(e)))?.primaryId === id(a) ? e : f
+      const replica =
+        (await lineOf(a, id(d)))?.primaryId === id(a) ? d : (await lineOf(a, id(e)))?.primaryId === id(a) ? e : f
       await rawCommand(a, ['SET', '{06S}key', 'value'])
       expect((await rcluster.run(['failover', replica])).code).toBe(2)
       const over = JSON.parse((await rcluster.ok('failover', replica, '--yes', '--json')).stdout).result
