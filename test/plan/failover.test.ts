@@ -68,7 +68,7 @@ test.each<{
   node: string
   said?: Record<string, Replication>
   unreachable?: string[]
-  way?: 'force' | 'takeover'
+  way?: 'coordinated' | 'force' | 'takeover'
   says: RegExp
 }>([
   {name: 'no replica', node: 'B', says: /has no replica that could take over/},
