@@ -9,7 +9,7 @@ import type {Ground} from './terrains.ts'
 export async function form({nodes}: Ground, shares = evenShares(nodes.length)): Promise<void> {
   for (const [index, node] of nodes.entries()) {
     await node.setConfigEpoch(index + 1)
-    await node.addSlots(parseRanges(shares[index] as string))
+    if (shares[index] !== '') await node.addSlots(parseRanges(shares[index] as string))
   }
   for (const node of nodes)
     for (const other of nodes) if (other !== node) await node.meet(other.address, busPort(other))

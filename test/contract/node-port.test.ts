@@ -1,6 +1,7 @@
 /** What the engine may rely on, held against the fake and every server: else its tests on the fake prove nothing. */
 import {afterAll, beforeAll, describe, expect, it} from 'vitest'
 import type {MigrateRequest, NodePort, SerialisedKey} from '../../src/lib/engine/cluster-port.ts'
+import {showsRoles} from '../../src/lib/engine/membership.ts'
 import {NodeError} from '../../src/lib/errors.ts'
 import {readRdb} from '../../src/lib/rdb/parse-rdb.ts'
 import type {RdbItem} from '../../src/lib/rdb/rdb-items.ts'
@@ -378,8 +379,8 @@ forEachTerrain('membership of a node', ({open}) => {
     expect(await failureOf(third.setStable(0))).toEqual(['not-primary', false])
     expect(await failureOf(first.setMigrating(0, third.id))).toEqual(['not-primary', false])
 
-    expect(await failureOf(first.takeOver())).toEqual(['rejected', false])
-    await third.takeOver()
+    expect(await failureOf(first.failOver('takeover'))).toEqual(['rejected', false])
+    await third.failOver('takeover')
     await eventually('the replica leads, at an epoch above all', async () => {
       const [own, ...others] = await Promise.all([third, first, second].map((node) => node.readView()))
       const told = others.map(({entries}) => entries.find(({id}) => id === third.id))
@@ -387,10 +388,10 @@ forEachTerrain('membership of a node', ({open}) => {
       const isAbove = epochs.every((epoch) => epoch <= (own?.clusterInfo.myEpoch ?? 0))
       return isAbove && told.every((entry) => entry?.role === 'primary' && countSlots(entry.ranges) === 16384)
     })
-    await first.takeOver().catch(() => undefined)
+    await first.failOver('takeover').catch(() => undefined)
     await eventually('the one from before leads again', async () => {
       const self = (await first.readView()).entries.find(({isMyself}) => isMyself)
-      if (self?.role === 'replica') await first.takeOver()
+      if (self?.role === 'replica') await first.failOver('takeover')
       const told = (await third.readView()).entries.find(({isMyself}) => isMyself)
       return self?.role === 'primary' && told?.primaryId === first.id
     })
@@ -509,5 +510,36 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
         ]),
       )
     })
+  })
+})
+
+forEachTerrain('a shard', ({open}) => {
+  it('changes its primary when a replica is told to take over, and only a replica can be', async () => {
+    const ground = await open(4)
+    try {
+      const [primary, , , replica] = ground.nodes as [NodePort, NodePort, NodePort, NodePort]
+      await form(ground, ['0-5460', '5461-10922', '10923-16383', ''])
+      expect(await failureOf(primary.failOver('coordinated'))).toEqual(['rejected', false])
+      await replica.replicate(primary.id)
+      // The others vote for a replica of a primary that they know, and none is asked for again.
+      await eventually('everybody knows the replica, and its link is up', async () => {
+        const views = await Promise.all(ground.nodes.map((node) => node.readView()))
+        const isKnown = views.every((view) => showsRoles(view, [{id: replica.id, primaryId: primary.id}]))
+        return isKnown && views[3]?.serverInfo.isPrimaryLinkUp === true
+      })
+      await replica.failOver('coordinated')
+      await eventually('the roles are swapped, by the word of all', async () => {
+        const views = await Promise.all(ground.nodes.map((node) => node.readView()))
+        return views.every(({entries}) => {
+          const entry = (id: string) => entries.find((one) => one.id === id)
+          return entry(replica.id)?.role === 'primary' && entry(primary.id)?.primaryId === replica.id
+        })
+      })
+      const entry = await self(replica)
+      expect(entry.ranges).toEqual(parseRanges('0-5460'))
+      expect(entry.configEpoch).toBeGreaterThan(4)
+    } finally {
+      await ground.stop()
+    }
   })
 })

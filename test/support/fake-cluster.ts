@@ -167,13 +167,25 @@ export class FakeCluster implements ClusterPort {
     }
     const heir = this.servers.find((server) => server.me.primaryId === lost.id && !server.down)
     if (!heir) throw new Error(`${lost.id} has no replica that could take over`)
+    this.#crown(heir, lost)
+    return heir
+  }
+
+  /** A failover that was asked for: the primary, too, follows the one that takes over. */
+  swap(heir: FakeServer): void {
+    const before = this.serverById(heir.me.primaryId ?? '')
+    this.#crown(heir, before)
+    if (!before.down) before.follow(heir.id)
+    this.settle()
+  }
+
+  #crown(heir: FakeServer, before: FakeServer): void {
     heir.promote()
     for (const server of this.servers) {
       // Its other replicas follow the one that won the vote.
-      if (server !== heir && server !== lost && server.me.primaryId === lost.id) server.follow(heir.id)
+      if (server !== heir && server !== before && server.me.primaryId === before.id) server.follow(heir.id)
     }
     this.settle()
-    return heir
   }
 
   /** Everybody tells everybody everything, until nothing new is left to tell. */

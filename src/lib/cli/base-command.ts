@@ -46,6 +46,11 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     return this.#interruption.abortSignal
   }
 
+  /** After which the command is stopped as by a signal. */
+  protected get wholeDeadlineMs(): number | undefined {
+    return (this.flags as {timeout?: number}).timeout
+  }
+
   /** The result of `work`, or the reason to stop as soon as there is one. Only for work that changes nothing. */
   protected stoppable<R>(work: Promise<R>): Promise<R> {
     return this.#interruption.race(work)
@@ -117,7 +122,7 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     })
     this.args = args as ArgsOf<T>
     this.flags = flags as FlagsOf<T>
-    this.#interruption.start((flags as {timeout?: number}).timeout)
+    this.#interruption.start(this.wholeDeadlineMs)
   }
 
   /** Prints the failure and sets the exit code; nothing is thrown on, for oclif would print it again, wrapped. */

@@ -5,7 +5,8 @@ import type {ClusterPort} from '../engine/cluster-port.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {NodeError, UsageError} from '../errors.ts'
 import type {ConnectionOptions} from '../redis/connect.ts'
-import {type ClusterNode, formatAddress, type NodeAddress} from '../topology/model.ts'
+import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {listNodes} from '../topology/queries.ts'
 import {BaseCommand} from './base-command.ts'
 import {connectionOptionsFrom} from './connection.ts'
 import {connectionFlags, outputFlags} from './flags.ts'
@@ -35,6 +36,19 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     const port = await this.openPort()
     const {openSession} = await import('../engine/session.ts')
     return this.stoppable(openSession(port, seeds))
+  }
+
+  /** For commands whose words are nodes: those that are addresses serve as seeds, unless seeds are named otherwise. */
+  protected seedsAmong(words: readonly string[]): readonly string[] | undefined {
+    if (this.#connectionFlags.seed !== undefined || process.env['RCLUSTER_SEED']) return undefined
+    const addresses = words.filter((text) => parseNodeReference(text).kind === 'address')
+    return addresses.length > 0 ? addresses : undefined
+  }
+
+  /** Of nodes by whose word nothing was verified; `exceptId` was told of already. */
+  protected warnOfSilent({nodes}: Topology, exceptId?: NodeId): void {
+    const silent = nodes.filter(({id, reach}) => reach.kind === 'unreachable' && id !== exceptId)
+    if (silent.length > 0) this.warnOperator(`${listNodes(silent)} did not answer, and may not know it yet.`)
   }
 
   /** See `openCluster`. URLs among them add their login and TLS to what `connectionOptions` returns. */

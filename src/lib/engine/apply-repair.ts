@@ -67,7 +67,7 @@ export async function applyRepair(context: RepairContext, repair: Repair): Promi
 async function takeOver({session, listener, stop}: RepairContext, {replica, primary}: Act<'take-over'>): Promise<void> {
   const port = session.node(replica)
   listener({kind: 'phase', text: `Letting ${formatAddress(port.address)} take over`})
-  await port.takeOver()
+  await port.failOver('takeover')
   const hasTakenOver = await pollUntil(
     async () => {
       const {nodesById, owners, disagreements} = await session.refresh()

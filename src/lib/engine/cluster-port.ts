@@ -89,6 +89,12 @@ export interface Snapshot {
   close(): void
 }
 
+/**
+ * coordinated: the primary pauses writes until the replica has all, no write is lost. force: without asking the primary,
+ * by the votes of the others. takeover: without asking anybody.
+ */
+export type FailoverWay = 'coordinated' | 'force' | 'takeover'
+
 export interface NodePort {
   /** Another one after `reset`. */
   readonly id: NodeId
@@ -161,8 +167,8 @@ export interface NodePort {
   /** Bans the ID for 60 s as well. An ID that is not known is fine. */
   forget(id: NodeId): Promise<void>
   replicate(primary: NodeId): Promise<void>
-  /** CLUSTER FAILOVER TAKEOVER: a replica claims its primary's slots at a new epoch, without asking anybody. */
-  takeOver(): Promise<void>
+  /** Of a replica. Answered before it has taken place, and whether it will or not. */
+  failOver(way: FailoverWay): Promise<void>
   /**
    * CLUSTER RESET HARD: alone, without slots, epochs at 0, and with a new ID. A node with its old one, as after SOFT, is
    * thrown out again and again for a minute by nodes that were told to forget it, and by all that those talk to.

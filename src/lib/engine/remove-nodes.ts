@@ -7,7 +7,9 @@
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
 import type {RemovalPlan} from '../plan/plan.ts'
 import {formatAddress, type NodeId} from '../topology/model.ts'
+import {countKeys} from '../topology/queries.ts'
 import type {NodePort} from './cluster-port.ts'
+import {forgetNodes} from './forget-nodes.ts'
 import {isReplicaEverywhere, replicate} from './membership.ts'
 import type {ClusterSession} from './session.ts'
 import {viewsOf} from './settle.ts'
@@ -61,16 +63,7 @@ export async function removeNodes(
   }
 
   stages.begin('Removing')
-  const members = session.reachedPorts().filter(({id}) => !victimIds.has(id))
-  const notTold = session.topology.nodes
-    .filter((node) => node.reach.kind === 'unreachable' && !victimIds.has(node.id))
-    .map((node) => formatAddress(node.address))
-  const stubborn = await forgetEverywhere(members, victimIds, stages.leftMs, stages.signal)
-  if (stubborn.length > 0) {
-    throw new InterruptedError(`${stubborn.join(', ')} still know the removed nodes`, {
-      suggestions: ['Run the command again: forgetting is safe to repeat'],
-    })
-  }
+  const notTold = await forgetNodes(session, {ids: victimIds}, stages)
   if (options.redirectMs) {
     stages.begin('Redirecting clients that are still connected to the removed nodes')
     const victims = session.reachedPorts().filter(({id}) => victimIds.has(id))
@@ -93,7 +86,7 @@ function requireNoStrayKeys(session: ClusterSession, victimIds: ReadonlySet<Node
   for (const id of victimIds) {
     const node = session.topology.nodesById.get(id)
     if (node?.role !== 'primary' || node.reach.kind !== 'reached') continue
-    const keys = [...node.reach.view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
+    const keys = countKeys(node.reach.view)
     if (keys === 0) continue
     const address = formatAddress(node.address)
     throw new RefusedError(
@@ -129,24 +122,4 @@ async function waitUntilClientsLeft(
     },
     {deadlineMs, maxIntervalMs: 500, signal},
   )
-}
-
-/** @returns addresses of members that still know a victim at the deadline. */
-async function forgetEverywhere(
-  members: readonly NodePort[],
-  victimIds: ReadonlySet<NodeId>,
-  deadlineMs: number,
-  signal: AbortSignal | undefined,
-): Promise<string[]> {
-  let stubborn: NodePort[] = [...members]
-  await pollUntil(
-    async () => {
-      await mapBounded(stubborn, 128, (port) => Promise.all([...victimIds].map((id) => port.forget(id))))
-      const views = await mapBounded(members, 128, (port) => port.readView())
-      stubborn = members.filter((_, index) => views[index]?.entries.some(({id}) => victimIds.has(id)))
-      return stubborn.length === 0 ? true : undefined
-    },
-    {deadlineMs, signal},
-  )
-  return stubborn.map(({address}) => formatAddress(address))
 }

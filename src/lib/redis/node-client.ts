@@ -4,6 +4,7 @@ import {isIP} from 'node:net'
 import type {
   AtomicFamily,
   CommandAnswer,
+  FailoverWay,
   MigrateRequest,
   NodePort,
   RestoreOptions,
@@ -370,8 +371,8 @@ export class NodeClient implements NodePort {
     await this.#control.call(['CLUSTER', 'REPLICATE', primary])
   }
 
-  async takeOver(): Promise<void> {
-    await this.#control.call(['CLUSTER', 'FAILOVER', 'TAKEOVER'])
+  async failOver(way: FailoverWay): Promise<void> {
+    await this.#control.call(['CLUSTER', 'FAILOVER', ...(way === 'coordinated' ? [] : [way.toUpperCase()])])
   }
 
   async reset(): Promise<void> {

@@ -2,7 +2,15 @@
 import {createHash} from 'node:crypto'
 import {UsageError} from '../errors.ts'
 import {formatRanges, type SlotRange, type SlotRanges} from '../slots/slot-ranges.ts'
-import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Shard, type Topology} from './model.ts'
+import {
+  type ClusterNode,
+  formatAddress,
+  type NodeAddress,
+  type NodeId,
+  type NodeView,
+  type Shard,
+  type Topology,
+} from './model.ts'
 
 /** All primaries, slotless and unreachable ones too, in the order of the shards. */
 export function primaries(topology: Topology): readonly ClusterNode[] {
@@ -154,4 +162,9 @@ export function seedAddress(topology: Topology): string {
 export function compareAddresses(a: ClusterNode, b: ClusterNode): number {
   if (a.address.host !== b.address.host) return a.address.host < b.address.host ? -1 : 1
   return a.address.port - b.address.port
+}
+
+/** In all databases, expired ones that nobody has looked at since included. */
+export function countKeys({serverInfo}: NodeView): number {
+  return [...serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
 }

@@ -2,6 +2,7 @@
 import type {
   AtomicFamily,
   CommandAnswer,
+  FailoverWay,
   MigrateRequest,
   NodePort,
   RestoreOptions,
@@ -222,8 +223,12 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'replicate', peer: primary}, (server) => server.replicate(primary))
   }
 
-  takeOver(): Promise<void> {
-    return this.#call({kind: 'takeOver'}, (server) => server.takeOver())
+  failOver(way: FailoverWay): Promise<void> {
+    return this.#call({kind: 'failOver', text: way}, (server) => {
+      if (!server.isReplica) throw server.says('ERR You should send CLUSTER FAILOVER to a replica')
+      if (way === 'takeover') server.takeOver()
+      else this.#cluster.swap(server)
+    })
   }
 
   reset(): Promise<void> {

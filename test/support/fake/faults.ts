@@ -16,7 +16,7 @@ const CHANGING = [
   'meet',
   'forget',
   'replicate',
-  'takeOver',
+  'failOver',
   'reset',
   'writeConfig',
   'rewriteConfig',
