@@ -176,9 +176,9 @@ test('an unreachable node is named with address, role, slots and cause', () => {
 
 test('uncovered slots point to a replica that could take over', () => {
   const lost = {...HEALTHY, b: {...b, unreachable: REFUSED}}
-  expect(only(lost, 'uncovered-slots').suggestions.join()).toContain('CLUSTER FAILOVER TAKEOVER on 127.0.0.1:7004')
+  expect(only(lost, 'uncovered-slots').suggestions.join()).toContain('rcluster failover 127.0.0.1:7004 --takeover')
   const alone = only({a, b: {...b, unreachable: REFUSED}, c}, 'uncovered-slots')
-  expect(alone.suggestions.join()).not.toContain('TAKEOVER')
+  expect(alone.suggestions.join()).not.toContain('failover')
 })
 
 test('an open slot gives the command that finishes its move', () => {

@@ -55,12 +55,12 @@ function wayToCover(topology: Topology, owner: NodeId | undefined): string {
     return 'If this is no cluster yet: rcluster create NODE NODE NODE builds one'
   }
   if (owner === undefined) {
-    return 'Start the node again that held them; only if there is none, CLUSTER ADDSLOTSRANGE gives them to a primary'
+    return `Start the node again that held them; only if there is none: rcluster fix ${seedAddress(topology)}`
   }
   const heir = replicasOf(topology, owner).find(({reach}) => reach.kind === 'reached')
   const start = `Start ${labelId(topology, owner)} again`
   return heir
-    ? `${start}, or let its replica take over: CLUSTER FAILOVER TAKEOVER on ${formatAddress(heir.address)}`
+    ? `${start}, or let its replica take over: rcluster failover ${formatAddress(heir.address)} --takeover`
     : start
 }
 
@@ -91,7 +91,7 @@ export function disagreements(topology: Topology): readonly Finding[] {
       slots: ranges,
       suggestions: [
         winner === undefined
-          ? `Tell the node that holds the keys: CLUSTER SETSLOT <slot> NODE <its own ID>, then rcluster check ${seedAddress(topology)}`
+          ? `rcluster fix ${seedAddress(topology)}`
           : `Nodes settle this among themselves within seconds: rcluster check ${seedAddress(topology)}`,
       ],
       disagreement,
@@ -174,10 +174,7 @@ function wayToClose(topology: Topology, open: OpenSlot, ranges: SlotRanges): str
     const ends = `--from ${formatAddress(from.address)} --to ${formatAddress(to.address)}`
     return `rcluster reshard ${seedAddress(topology)} ${ends} --slots-list ${formatRanges(ranges)}`
   }
-  return (
-    'The marks do not fit one move. Find the keys with CLUSTER COUNTKEYSINSLOT on each of these nodes; a mark on a node ' +
-    'that holds none goes away with CLUSTER SETSLOT <slot> STABLE there'
-  )
+  return `rcluster fix ${seedAddress(topology)}`
 }
 
 /** "slot 866", "5462 slots 5461-10922"; a long list of ranges is cut. */
