@@ -10,7 +10,7 @@ import {CancelledError, type ClusterError, InterruptedError, RefusedError, Usage
 import {slotsOfRepair} from '../lib/plan/repair.ts'
 import type {Repair, RepairPlan} from '../lib/plan/repair-plan.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
-import {describeRepair, flagFor, renderRepairPlan} from '../lib/render/repairs.ts'
+import {describeRepair, flagsFor, renderRepairPlan} from '../lib/render/repairs.ts'
 import {SLOT_COUNT} from '../lib/slots/slot.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
 import {isAlive, type RunRecord, readRuns, startedMoves} from '../lib/state/run-journal.ts'
@@ -57,7 +57,7 @@ export default class Fix extends ClusterCommand<typeof Fix> {
       default: 'fail',
     }),
     'search-multiple-owners': Flags.boolean({
-      summary: 'Also look for keys of slots that their node does not own, in all slots.',
+      summary: 'Count the keys of every slot on every node, also where nothing hints at stray ones.',
       aliases: ['cluster-search-multiple-owners'],
       default: false,
     }),
@@ -85,7 +85,7 @@ export default class Fix extends ClusterCommand<typeof Fix> {
     const look = {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.flags['with-unreachable-primaries'],
-      isSearching: this.flags['search-multiple-owners'],
+      search: this.flags['search-multiple-owners'] ? ('all' as const) : ('hints' as const),
     }
     const plan = await this.stoppable(lookForRepairs(session, {...look, signal: this.stopSignal}))
     const report = {plan, done: [], keysMoved: 0, elapsedMs: 0}
@@ -170,12 +170,11 @@ export default class Fix extends ClusterCommand<typeof Fix> {
     })
   }
 
-  /** Commands that would do what is left. */
+  /** The command that would do what is left, and what else can be done about it. */
   #whatNext(session: ClusterSession, {repairs, obstacles}: RepairPlan): string[] {
-    const flags = [...new Set(repairs.filter(({risk}) => risk !== 'safe').map(flagFor))]
-    const seed = seedAddress(session.topology)
+    const flags = flagsFor(repairs)
     return [
-      ...flags.map((flag) => `rcluster fix ${seed} --yes ${flag}`),
+      ...(flags.length > 0 ? [`rcluster fix ${seedAddress(session.topology)} --yes ${flags.join(' ')}`] : []),
       ...obstacles.flatMap(({suggestions}) => suggestions),
     ]
   }

@@ -186,6 +186,36 @@ forEachTerrain('slots of a node', ({open}) => {
     ])
   })
 
+  it('measures and dumps keys of a slot that a node only imports', async () => {
+    const key = keyOf(50, 'a')
+    await ground.set(0, key, 'x'.repeat(1000))
+    await openSlot(50)
+    await source.migrateKeys(request([key], {isCopying: true}))
+    expect((await target.measureKeys([key], 0))[0]).toBeGreaterThan(1000)
+    expect(await target.dumpKey(key, 0)).toEqual(await source.dumpKey(key, 0))
+  })
+
+  it('moves keys from a node that imports the slot to its owner', async () => {
+    const key = keyOf(51, 'a')
+    await ground.set(0, key, 'x')
+    await openSlot(51)
+    await source.migrateKeys(request([key]))
+    await source.setStable(51)
+    expect(await target.migrateKeys(request([key], {target: source.address}))).toBe('moved')
+    await target.setStable(51)
+    expect([await source.countKeys(51, 0), await target.countKeys(51, 0)]).toEqual([1, 0])
+  })
+
+  it('lets a node that neither owns nor imports a slot hand over no key of it', async () => {
+    const key = keyOf(52, 'a')
+    await ground.set(0, key, 'x')
+    await openSlot(52)
+    await source.migrateKeys(request([key], {isCopying: true}))
+    await target.setStable(52)
+    expect(await failureOf(target.migrateKeys(request([key], {target: source.address})))).toEqual(['moved', false])
+    expect(await failureOf(target.measureKeys([key], 0))).toEqual(['moved', false])
+  })
+
   it('deletes a key at an importing target', async () => {
     const key = keyOf(21, 'a')
     await ground.set(0, key, 'x')
@@ -270,7 +300,7 @@ forEachTerrain('slots of a node', ({open}) => {
   })
 
   it('deletes what a source still holds when its target takes the slot', async () => {
-    await ground.set(0, keyOf(24, 'a'), 'x')
+    await ground.set(0, keyOf(50, 'a'), 'x')
     await openSlot(24)
     await target.assignSlot(24, target.id)
     await eventually('the source has yielded', async () => (await source.countKeys(24, 0)) === 0)
@@ -336,6 +366,22 @@ forEachTerrain('membership of a node', ({open}) => {
     expect(await failureOf(third.setStable(0))).toEqual(['not-primary', false])
     expect(await failureOf(first.setMigrating(0, third.id))).toEqual(['not-primary', false])
 
+    expect(await failureOf(first.takeOver())).toEqual(['rejected', false])
+    await third.takeOver()
+    await eventually('the replica leads, at an epoch above all', async () => {
+      const [own, ...others] = await Promise.all([third, first, second].map((node) => node.readView()))
+      const told = others.map(({entries}) => entries.find(({id}) => id === third.id))
+      const epochs = others.map(({clusterInfo}) => clusterInfo.myEpoch)
+      const isAbove = epochs.every((epoch) => epoch <= (own?.clusterInfo.myEpoch ?? 0))
+      return isAbove && told.every((entry) => entry?.role === 'primary' && countSlots(entry.ranges) === 16384)
+    })
+    await first.takeOver().catch(() => undefined)
+    await eventually('the one from before leads again', async () => {
+      const self = (await first.readView()).entries.find(({isMyself}) => isMyself)
+      if (self?.role === 'replica') await first.takeOver()
+      const told = (await third.readView()).entries.find(({isMyself}) => isMyself)
+      return self?.role === 'primary' && told?.primaryId === first.id
+    })
     await ground.set(0, keyOf(0, 'a'), 'x')
     expect(await failureOf(first.reset())).toEqual(['rejected', false])
     const before = third.id

@@ -8,7 +8,7 @@ const SLOT = 5
 
 interface Break {
   readonly name: string
-  /** Slot 5 belongs to server 0, with six keys. */
+  /** Slot 5 belongs to server 0, with four keys. */
   readonly doIt: (cluster: FakeCluster) => void
   /** Index of the server that is to own the slot in the end. */
   readonly owner: number
@@ -120,7 +120,7 @@ const breaks: readonly Break[] = [
       carryKeys(c.server(0), c.server(1), SLOT, 1)
     },
     owner: 0,
-    acts: ['gather'],
+    acts: ['correct-mark', 'gather'],
   },
   {
     name: 'nobody owns it, and nobody has keys',
@@ -146,6 +146,7 @@ const breaks: readonly Break[] = [
       carryKeys(c.server(0), c.server(2), SLOT, 2)
       unassign(c, SLOT)
     },
+    options: {search: 'hints'},
     owner: 2,
     acts: ['assign'],
   },
@@ -155,6 +156,7 @@ const breaks: readonly Break[] = [
       carryKeys(c.server(0), c.server(2), SLOT, 2)
       c.server(0).assign(SLOT, undefined)
     },
+    options: {search: 'hints'},
     owner: 0,
     acts: ['assign'],
   },
@@ -164,7 +166,7 @@ const breaks: readonly Break[] = [
       putStray(c.server(2), SLOT, 0, `value ${SLOT} 0 0`)
       carryKeys(c.server(0), c.server(2), SLOT, 3)
     },
-    options: {isSearching: true},
+    options: {search: 'hints'},
     owner: 0,
     acts: ['gather'],
   },
@@ -177,7 +179,7 @@ const breaks: readonly Break[] = [
       c.server(2).importing.delete(SLOT)
       c.settle()
     },
-    options: {isSearching: true},
+    options: {search: 'hints'},
     owner: 2,
     acts: ['gather'],
   },
@@ -185,11 +187,11 @@ const breaks: readonly Break[] = [
 
 function scene(one: Break): {cluster: FakeCluster; contents: ReadonlyMap<string, string>} {
   const cluster = new FakeCluster()
-  fill(cluster, '0-7', 6)
+  fill(cluster, '4-6', 4)
   const contents = cluster.contents()
   if (one.name === 'nobody owns it, and nobody has keys') {
     const left = new Map(contents)
-    for (let n = 0; n < 6; n++) left.delete(`0/${keyIn(SLOT, n).toString('latin1')}`)
+    for (let n = 0; n < 4; n++) left.delete(`0/${keyIn(SLOT, n).toString('latin1')}`)
     one.doIt(cluster)
     return {cluster, contents: left}
   }
@@ -273,7 +275,7 @@ describe('keys that two nodes hold with different values', () => {
 
   it('stay both when nobody decided, and hold up no other slot', async () => {
     const cluster = withTwins()
-    const {outcome} = await mend(cluster, {isSearching: true})
+    const {outcome} = await mend(cluster, {search: 'hints'})
     expect(outcome).toMatchObject({isInOrder: false, failures: [{repair: {slots: '5'}}]})
     expect(outcome.failures[0]?.error.message).toContain('has different values')
     expect(cluster.server(0).keyspace.get(keyIn(SLOT, 0), 0)?.payload.toString()).toBe(`value ${SLOT} 0 0`)
@@ -290,7 +292,7 @@ describe('keys that two nodes hold with different values', () => {
     const contents = new Map(cluster.contents())
     contents.set(`0/${keyIn(SLOT, 0).toString('latin1')}`, value)
     for (const slot of [SLOT, 6]) contents.set(`0/${keyIn(slot, 9).toString('latin1')}`, 'only here')
-    const {outcome} = await mend(cluster, {isSearching: true, conflicts})
+    const {outcome} = await mend(cluster, {search: 'hints', conflicts})
     expect(outcome.isInOrder).toBe(true)
     expectWhole(cluster, [], contents)
   })
@@ -350,7 +352,7 @@ it('mends keys of every database', async () => {
   putStray(cluster.server(1), SLOT, 9, 'only here', 2)
   contents.set(`2/${keyIn(SLOT, 9).toString('latin1')}`, 'only here')
   cluster.server(0).setMigrating(6, cluster.server(1).id)
-  await mend(cluster, {isSearching: true})
+  await mend(cluster, {search: 'hints'})
   expectWhole(cluster, [], contents)
 })
 

@@ -1,5 +1,10 @@
 /** How are the slots of a fake cluster mended in a test, and in which ways are they broken before? */
-import {lookForRepairs, type RepairOutcome, type RunRepairsOptions, runRepairs} from '../../src/lib/engine/run-repairs.ts'
+import {
+  lookForRepairs,
+  type RepairOutcome,
+  type RunRepairsOptions,
+  runRepairs,
+} from '../../src/lib/engine/run-repairs.ts'
 import {openSession} from '../../src/lib/engine/session.ts'
 import type {RepairPlan} from '../../src/lib/plan/repair-plan.ts'
 import type {FakeServer} from './fake/fake-server.ts'

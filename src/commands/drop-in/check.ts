@@ -12,7 +12,7 @@ export default class DropInCheck extends DropInCommand<typeof DropInCheck> {
     this.say(renderSummary(session.topology))
     if (!this.showCheck(session, {isThorough: true})) process.exitCode = 1
     if (this.options['search-multiple-owners']) {
-      const evidence = await this.stoppable(readKeyEvidence(session, [], 'strays'))
+      const evidence = await this.stoppable(readKeyEvidence(session, [], 'all'))
       const {text, isClean} = renderMultipleOwners(session.topology, evidence)
       this.say(text)
       if (!isClean) process.exitCode = 1

@@ -27,7 +27,7 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
     this.say(renderSummary(session.topology))
     const isFine = this.showCheck(session)
     if (this.options['search-multiple-owners']) {
-      const evidence = await this.stoppable(readKeyEvidence(session, [], 'strays'))
+      const evidence = await this.stoppable(readKeyEvidence(session, [], 'all'))
       this.say(renderMultipleOwners(session.topology, evidence).text)
     }
     const look = this.#lookOptions(session)
@@ -64,7 +64,7 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
     return {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.options['fix-with-unreachable'],
-      isSearching: this.options['search-multiple-owners'],
+      search: this.options['search-multiple-owners'] ? 'all' : undefined,
       takesBackUnopened: true,
     }
   }

@@ -27,6 +27,8 @@ export interface RepairContext {
   readonly abort: AbortSignal | undefined
   /** Importing marks that were set only to keep stray keys in sight. */
   readonly strayMarks: Map<NodeId, Set<number>>
+  /** Those of them that were not there before this run. */
+  readonly ownMarks: Map<NodeId, Set<number>>
 }
 
 type Act<K extends RepairAct['kind']> = Extract<RepairAct, {kind: K}>
@@ -51,6 +53,8 @@ export async function applyRepair(context: RepairContext, repair: Repair): Promi
       return assign(context, act, slots)
     case 'tell-owner':
       return tellOwner(context, act, slots)
+    case 'correct-mark':
+      return correctMarks(context, act, slots)
     case 'close':
       return close(context, act, slots, repair.risk === 'data-loss')
     case 'gather':
@@ -78,15 +82,20 @@ async function takeOver({session, listener, stop}: RepairContext, {replica, prim
 }
 
 /** Slots with keys keep the mark: they are open then, and the keys are brought home as those of any open slot. */
-async function reveal({session, listener, strayMarks}: RepairContext, {at}: Act<'reveal'>): Promise<void> {
+async function reveal({session, listener, strayMarks, ownMarks}: RepairContext, {at}: Act<'reveal'>): Promise<void> {
   const port = session.node(at)
   const {owners} = session.topology
-  const peerOf = (slot: number): NodeId => markPeer(session, at, [owners[slot]])
+  const [anyone = at] = reachedPrimaries(session.topology)
+    .map(({id}) => id)
+    .filter((id) => id !== at)
+  // The owner, as in every mark of ours: see 'correct-mark'.
+  const peerOf = (slot: number): NodeId => owners[slot] ?? anyone
   listener({kind: 'phase', text: `Looking for hidden keys on ${formatAddress(port.address)}`})
   const {others} = slotsAt(await port.readView())
   for (let start = 0; start < others.length; start += REVEAL_SLOTS) {
     const slots = others.slice(start, start + REVEAL_SLOTS)
     remember(strayMarks, at, slots)
+    remember(ownMarks, at, slots)
     try {
       await Promise.all(slots.map((slot) => port.setImporting(slot, peerOf(slot))))
     } finally {
@@ -104,23 +113,17 @@ async function assign(
   const {session, listener} = context
   const port = session.node(owner)
   listener({kind: 'phase', text: `Giving ${formatSlots(slots)} to ${formatAddress(port.address)}`})
-  // Before anything is decided: keys on other nodes are in sight of the next run too, should this one be cut off.
-  await mapBounded(holders, 64, async (id) => {
-    const peer = markPeer(session, id, [owner])
-    const marked = new Set(
-      session.topology.openSlots.flatMap(({slot, importing}) =>
-        importing.some(({node}) => node === id) ? [slot] : [],
-      ),
-    )
-    const counts = await countKeysOf(session.node(id), slots)
-    const bare = slots.filter((slot) => !marked.has(slot) && (counts.get(slot) ?? 0) > 0)
-    remember(context.strayMarks, id, bare)
-    await Promise.all(bare.map((slot) => session.node(id).setImporting(slot, peer)))
-  })
   await Promise.all(slots.map((slot) => port.assignSlot(slot, owner)))
   // Above whatever a former owner may come back with: its claim at a higher epoch would delete what is written from now on.
   await port.bumpEpoch()
   await tellAll(session, slots, owner)
+  // Not before: Valkey would make a node that imports from one that does not own the slot yet take it for itself.
+  await mapBounded(holders, 64, async (id) => {
+    const held = [...(await countKeysOf(session.node(id), slots))].filter(([, keys]) => keys > 0).map(([slot]) => slot)
+    remember(context.strayMarks, id, held)
+    remember(context.ownMarks, id, held)
+    await Promise.all(held.map((slot) => session.node(id).setImporting(slot, owner)))
+  })
 }
 
 /** The others learn it from packets as well: one that cannot be told is no reason to stop. */
@@ -176,6 +179,15 @@ async function close(
   })
 }
 
+async function correctMarks(
+  {session, strayMarks}: RepairContext,
+  {at, owner}: Act<'correct-mark'>,
+  slots: readonly number[],
+): Promise<void> {
+  for (const id of at) remember(strayMarks, id, slots)
+  await mapBounded(at, 64, (id) => Promise.all(slots.map((slot) => session.node(id).setImporting(slot, owner))))
+}
+
 async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: readonly number[]): Promise<void> {
   const {session, pace, conflicts, listener, abort} = context
   await requireService(context, [...from, to])
@@ -190,11 +202,9 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
     const mine = slots.filter((slot) => wanted.has(slot) || from.length === 1)
     if (mine.length === 0) continue
     const isMarked = new Set(marked.map(({slot}) => slot))
-    remember(
-      context.strayMarks,
-      id,
-      mine.filter((slot) => !isMarked.has(slot)),
-    )
+    const unmarked = mine.filter((slot) => !isMarked.has(slot))
+    remember(context.strayMarks, id, unmarked)
+    remember(context.ownMarks, id, unmarked)
     listener({
       kind: 'phase',
       text: `Bringing keys of ${formatSlots(mine)} from ${formatAddress(source.address)} to ${formatAddress(target.address)}`,
@@ -212,13 +222,14 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
       },
       abort,
     }
-    await gatherKeys({
-      pair: {source, target, targetAddress: internalAddress(target), databaseCount: await source.readDatabaseCount()},
-      slots: mine,
-      ownerOf: (slot) => session.topology.owners[slot] ?? to,
-      markPeer: markPeer(session, id, [to]),
-      drain,
-    })
+    const pair = {
+      source,
+      target,
+      targetAddress: internalAddress(target),
+      databaseCount: await source.readDatabaseCount(),
+    }
+    const ownerOf = (slot: number): NodeId => session.topology.owners[slot] ?? to
+    await gatherKeys({pair, slots: mine, ownerOf, drain})
   }
 }
 
@@ -269,17 +280,4 @@ function remember(marks: Map<NodeId, Set<number>>, node: NodeId, slots: readonly
   const known = marks.get(node) ?? new Set()
   for (const slot of slots) known.add(slot)
   marks.set(node, known)
-}
-
-/**
- * Whom an importing mark at `node` names that only keeps stray keys in sight. Not their owner where there is another one:
- * a mark that names the owner means a move. Not the node itself: Valkey 9 refuses that.
- */
-function markPeer(session: ClusterSession, node: NodeId, owners: readonly (NodeId | undefined)[]): NodeId {
-  const others = reachedPrimaries(session.topology)
-    .map(({id}) => id)
-    .filter((id) => id !== node)
-  const peer = others.find((id) => !owners.includes(id)) ?? others[0]
-  if (peer === undefined) throw new RefusedError('unreachable-nodes', 'there is no other primary to mark slots with')
-  return peer
 }

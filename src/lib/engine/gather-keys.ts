@@ -16,8 +16,6 @@ export interface Gathering {
   readonly slots: readonly number[]
   /** Who settledly owns each slot: the target, or the node from which the target imports. */
   readonly ownerOf: (slot: number) => NodeId
-  /** A primary other than the source, for its marks; best one that is no owner of these slots. */
-  readonly markPeer: NodeId
   readonly drain: DrainOptions
 }
 
@@ -55,7 +53,7 @@ export async function gatherKeys(gathering: Gathering): Promise<void> {
 }
 
 /** MIGRATE works on keys of a slot that its node owns or imports, and RESTORE at one that owns or imports it. */
-async function openBothEnds({pair, slots, ownerOf, markPeer}: Gathering): Promise<void> {
+async function openBothEnds({pair, slots, ownerOf}: Gathering): Promise<void> {
   const {source, target} = pair
   const [atSource, atTarget] = await Promise.all([source.readView(), target.readView()])
   const [sourceWord, targetWord] = [new OwnWord(atSource), new OwnWord(atTarget)]
@@ -64,7 +62,7 @@ async function openBothEnds({pair, slots, ownerOf, markPeer}: Gathering): Promis
       const there = targetWord.about(slot)
       if (!there.hasClaim && there.importingFrom === undefined) await target.setImporting(slot, ownerOf(slot))
       const here = sourceWord.about(slot)
-      if (!here.hasClaim && here.importingFrom === undefined) await source.setImporting(slot, markPeer)
+      if (!here.hasClaim && here.importingFrom === undefined) await source.setImporting(slot, ownerOf(slot))
     }),
   )
 }

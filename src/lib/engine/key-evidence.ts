@@ -16,13 +16,14 @@ const LOOKS = 3
 
 /**
  * Of all reached primaries.
- * @param search 'strays': also look for keys of slots that are not their node's, in all 16384. 'hidden': only on servers
- *   that do not show them when asked (Redis 8.4 and later, those that move slots by themselves).
+ * @param search where to look for keys of slots that are not their node's. 'all': everywhere; 'hints': on nodes that have
+ *   more keys than their own slots; 'hidden': as 'hints', but only on servers that do not show such keys when asked (Redis
+ *   8.4 and later, those that move slots by themselves).
  */
 export async function readKeyEvidence(
   session: ClusterSession,
   slots: readonly number[],
-  search: 'none' | 'hidden' | 'strays',
+  search: 'none' | 'hidden' | 'hints' | 'all',
 ): Promise<KeyEvidence> {
   const keysBySlot = new Map<number, Map<NodeId, number>>()
   const hiddenKeys = new Map<NodeId, number>()
@@ -37,15 +38,16 @@ export async function readKeyEvidence(
   const nodes = session.topology.nodes.flatMap((node) =>
     node.role === 'primary' && node.reach.kind === 'reached' ? [{node, view: node.reach.view}] : [],
   )
-  await mapBounded(nodes, 64, async ({node, view}) => {
-    if (isKnownEmpty(view)) return
-    const port = session.node(node.id)
-    add(node.id, await countKeysOf(port, slots))
+  const peopled = nodes.filter(({view}) => !isKnownEmpty(view)).map(({node}) => session.node(node.id))
+  const wanted = new Set(slots)
+  await mapBounded(peopled, 64, async (port) => {
     if (search === 'none' || (search === 'hidden' && (await port.readAtomicFamily()) !== 'pull')) return
-    const strays = await findStrays(port)
-    add(node.id, strays.found)
-    if (strays.hidden > 0) hiddenKeys.set(node.id, strays.hidden)
+    const {found, hidden} = await findStrays(port, search === 'all')
+    for (const slot of found.keys()) wanted.add(slot)
+    if (hidden > 0) hiddenKeys.set(port.id, hidden)
   })
+  // On every node: what the owners have of the slots with stray keys belongs to the picture.
+  await mapBounded(peopled, 64, async (port) => add(port.id, await countKeysOf(port, [...wanted])))
   return {keysBySlot, hiddenKeys}
 }
 
@@ -74,7 +76,7 @@ interface Strays {
 }
 
 /** A node that has as many keys as its own slots hold has no others: the rest is then not asked for. */
-async function findStrays(port: NodePort): Promise<Strays> {
+async function findStrays(port: NodePort, isThorough: boolean): Promise<Strays> {
   let found: ReadonlyMap<number, number> = new Map()
   let hidden = Number.POSITIVE_INFINITY
   for (let look = 0; look < LOOKS && hidden > 0; look++) {
@@ -83,7 +85,7 @@ async function findStrays(port: NodePort): Promise<Strays> {
     const ownCounts = await countKeysOf(port, own)
     const total = Math.min(...[before, await port.readView()].map((view) => totalOf(view) ?? Number.POSITIVE_INFINITY))
     let rest = total - sumOf(ownCounts)
-    if (rest > 0) {
+    if (rest > 0 || isThorough) {
       const counts = await countKeysOf(port, others)
       found = new Map([...counts].filter(([, keys]) => keys > 0))
       rest -= sumOf(counts)

@@ -17,8 +17,11 @@ import type {ClusterSession} from './session.ts'
 import {pollUntil} from './waiting.ts'
 
 export interface RepairLookOptions extends RepairOptions {
-  /** Also look for keys of slots that their node does not own, in all slots. */
-  readonly isSearching?: boolean | undefined
+  /**
+   * Where to look for keys of slots that their node does not own. 'hints': on nodes that have more keys than their own
+   * slots; 'all': everywhere; default: only in slots that are out of order anyway.
+   */
+  readonly search?: 'hints' | 'all' | undefined
   /** How long nodes that disagree are given to settle it among themselves; default 3000. */
   readonly settleMs?: number | undefined
 }
@@ -72,7 +75,7 @@ export async function lookForRepairs(
   const slots = [...new Set([...slotsInQuestion(topology), ...alsoSlots])].sort((a, b) => a - b)
   // Before a mark is taken away without more: its target may have keys that it does not show.
   const mayHide = topology.uncovered.length > 0 || (options.takesBackUnopened && topology.openSlots.length > 0)
-  const search = options.isSearching === true ? 'strays' : mayHide ? 'hidden' : 'none'
+  const search = options.search ?? (mayHide ? 'hidden' : 'none')
   return planRepairs(topology, await readKeyEvidence(session, slots, search), options)
 }
 
@@ -110,6 +113,7 @@ class RepairRun {
   /** Slots of which a key is in conflict: the others go on without them. */
   readonly #stuck = new Map<number, ClusterError>()
   readonly #strayMarks = new Map<NodeId, Set<number>>()
+  readonly #ownMarks = new Map<NodeId, Set<number>>()
   #keysMoved = 0
   readonly #startedAt = performance.now()
 
@@ -137,6 +141,7 @@ class RepairRun {
       stop: this.#options.stop,
       abort,
       strayMarks: this.#strayMarks,
+      ownMarks: this.#ownMarks,
     }
     let plan = first
     try {
@@ -147,6 +152,7 @@ class RepairRun {
         plan = await this.#lookAgain()
         this.#noteDone(batch, plan)
       }
+      await this.#takeBackMarks()
     } finally {
       pace.close()
     }
@@ -162,21 +168,24 @@ class RepairRun {
     }
   }
 
+  /** What may be done now. A slot's later repairs wait for its earlier ones, and are left where those fail. */
   #nextStage({repairs}: RepairPlan): Repair[] {
-    const open = repairs.flatMap((repair) => {
+    const firstStages = new Map<number, number>()
+    for (const repair of repairs) {
+      for (const slot of slotsOfRepair(repair)) {
+        firstStages.set(slot, Math.min(stageOf(repair), firstStages.get(slot) ?? Number.POSITIVE_INFINITY))
+      }
+    }
+    const ready = repairs.flatMap((repair) => {
       if (!this.#options.isAllowed(repair)) return []
-      const next = this.#withoutStuck(repair)
-      return next && (this.#tries.get(keyOf(next)) ?? 0) < TRIES ? [next] : []
+      const isReady = (slot: number): boolean => !this.#stuck.has(slot) && firstStages.get(slot) === stageOf(repair)
+      const slots = slotsOfRepair(repair).filter(isReady)
+      if (slots.length === 0 && repair.slots !== '') return []
+      const next = withSlots(repair, slots)
+      return (this.#tries.get(keyOf(next)) ?? 0) < TRIES ? [next] : []
     })
-    const stage = Math.min(...open.map(stageOf))
-    return open.filter((repair) => stageOf(repair) === stage)
-  }
-
-  #withoutStuck(repair: Repair): Repair | undefined {
-    const slots = slotsOfRepair(repair)
-    const free = slots.filter((slot) => !this.#stuck.has(slot))
-    if (free.length === slots.length) return repair
-    return free.length === 0 ? undefined : withSlots(repair, free)
+    const stage = Math.min(...ready.map(stageOf))
+    return ready.filter((repair) => stageOf(repair) === stage)
   }
 
   async #applyAll(context: RepairContext, batch: readonly Repair[]): Promise<void> {
@@ -225,6 +234,24 @@ class RepairRun {
       const stillAsked = new Set(asked.flatMap((one) => slotsOfRepair(one)))
       const done = slotsOfRepair(repair).filter((slot) => !stillAsked.has(slot))
       if (done.length > 0) this.#done.push(withSlots(repair, done))
+    }
+  }
+
+  /**
+   * Keys that are in conflict stay where they were, as they were: the next run would take a mark of ours for a move, and
+   * what the operator calls its source and its target for the other way round.
+   */
+  async #takeBackMarks(): Promise<void> {
+    if (this.#options.abort?.aborted) return
+    for (const [id, slots] of this.#ownMarks) {
+      const stuck = [...slots].filter((slot) => this.#stuck.has(slot))
+      if (stuck.length === 0) continue
+      try {
+        await Promise.all(stuck.map((slot) => this.#session.node(id).setStable(slot)))
+      } catch (error) {
+        // The mark stays, and keeps the keys in sight.
+        if (!(error instanceof ClusterError)) throw error
+      }
     }
   }
 

@@ -23,7 +23,12 @@ export interface SlotFacts {
   readonly hearsay: readonly NodeId[]
   /** Marks of reached primaries; a peer that has become a replica stands for its primary. */
   readonly migrating: readonly {readonly node: NodeId; readonly to: NodeId}[]
-  readonly importing: readonly {readonly node: NodeId; readonly from: NodeId}[]
+  readonly importing: readonly {
+    readonly node: NodeId
+    readonly from: NodeId
+    /** Set only to keep stray keys in sight: no move is meant. */
+    readonly isStray: boolean
+  }[]
   readonly keys: ReadonlyMap<NodeId, number>
 }
 
@@ -76,7 +81,7 @@ export function collectFacts(
         .map(({node, to}) => ({node, to: leader(to)})),
       importing: (open?.importing ?? [])
         .filter(({node}) => isReachedPrimary(node))
-        .map(({node, from}) => ({node, from: strayMarks.get(node)?.has(slot) ? node : leader(from)})),
+        .map(({node, from}) => ({node, from: leader(from), isStray: strayMarks.get(node)?.has(slot) ?? false})),
       keys: keysBySlot.get(slot) ?? NO_KEYS,
     }
   })

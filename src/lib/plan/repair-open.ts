@@ -86,6 +86,12 @@ function marksOn(topology: Topology, facts: SlotFacts, owner: NodeId, intended: 
       : 'marked on a node that neither owns them nor holds a key of them'
     verdicts.push({act: {kind: 'close', at: idle}, risk: 'safe', why})
   }
+  const misnamed = importing.filter(({node, from}) => strays.includes(node) && from !== owner).map(({node}) => node)
+  if (misnamed.length > 0) {
+    const why =
+      'the mark names a node that does not own them: Valkey would take the slots by it, and the owner lose its keys'
+    verdicts.push({act: {kind: 'correct-mark', at: misnamed.sort(), owner}, risk: 'safe', why})
+  }
   if (strays.length > 0) {
     const why =
       home === owner
@@ -109,9 +115,9 @@ function importerToFinish(
   owner: NodeId,
   intended: SlotMove | undefined,
 ): NodeId | undefined {
-  const fromOwner = importing.filter(({node, from}) => from === owner && node !== owner)
+  const fromOwner = importing.filter(({node, from, isStray}) => from === owner && node !== owner && !isStray)
   const meant = fromOwner.find(({node}) => intended?.from === owner && intended.to === node)
   if (meant) return meant.node
   const [first, ...others] = importing.filter(({node}) => node !== owner && keys.has(node))
-  return first && others.length === 0 && first.from === owner ? first.node : undefined
+  return first && others.length === 0 && first.from === owner && !first.isStray ? first.node : undefined
 }

@@ -13,12 +13,17 @@ export type RepairAct =
   | {readonly kind: 'take-over'; readonly replica: NodeId; readonly primary: NodeId}
   /** The node holds keys that it does not show (Redis 8.6): its slots are marked for a moment, to see which. */
   | {readonly kind: 'reveal'; readonly at: NodeId}
-  /** `owner` gets slots that nobody serves; `holders` have keys of them too, and are marked so that these stay in sight. */
+  /** Marks without a meaning are taken away. */
+  | {readonly kind: 'close'; readonly at: readonly NodeId[]}
+  /**
+   * An importing mark is made to name the owner. One that names somebody else makes Valkey take the slot for itself as soon
+   * as that node's slots change, and the owner then deletes its keys (seen on 8.1 and 9.1).
+   */
+  | {readonly kind: 'correct-mark'; readonly at: readonly NodeId[]; readonly owner: NodeId}
+  /** `owner` gets slots that nobody serves; `holders` have keys of them too, which are brought there afterwards. */
   | {readonly kind: 'assign'; readonly owner: NodeId; readonly holders: readonly NodeId[]}
   /** Nodes that believe something else are told who the owner is. */
   | {readonly kind: 'tell-owner'; readonly owner: NodeId; readonly told: readonly NodeId[]}
-  /** Marks without a meaning are taken away. */
-  | {readonly kind: 'close'; readonly at: readonly NodeId[]}
   /** Keys of nodes that should not have them go to the one that should, each compared with what is there. */
   | {readonly kind: 'gather'; readonly from: readonly NodeId[]; readonly to: NodeId}
   /** A move that was cut off goes on. */

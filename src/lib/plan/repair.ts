@@ -32,13 +32,17 @@ export interface RepairOptions {
   readonly strayMarks?: StrayMarks | undefined
 }
 
-/** Keys cannot travel before slots are owned, nor a move be finished while its target's keys are elsewhere. */
+/**
+ * Marks that may do harm go before any node's slots change. Keys cannot travel before slots are owned, nor a move be
+ * finished while keys of it are elsewhere.
+ */
 const STAGES: Readonly<Record<RepairAct['kind'], number>> = {
   'take-over': 0,
   reveal: 1,
-  assign: 2,
-  'tell-owner': 3,
-  close: 4,
+  close: 2,
+  'correct-mark': 2,
+  assign: 3,
+  'tell-owner': 4,
   gather: 5,
   'finish-move': 6,
 }
@@ -177,6 +181,8 @@ function nodesOf(act: RepairAct): readonly NodeId[] {
       return [act.owner, ...act.told]
     case 'close':
       return act.at
+    case 'correct-mark':
+      return [...act.at, act.owner]
     case 'gather':
       return [...act.from, act.to]
     case 'finish-move':

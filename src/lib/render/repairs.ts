@@ -1,7 +1,7 @@
 /** What would put the slots in order, why, and what does it risk? The same text before the question and for --dry-run. */
 import {slotsOfRepair} from '../plan/repair.ts'
 import type {Repair, RepairPlan, RepairRisk, RepairWitness} from '../plan/repair-plan.ts'
-import {parseRanges} from '../slots/slot-ranges.ts'
+import {formatSlots, parseRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
@@ -64,6 +64,8 @@ export function describeRepair({act}: Repair, topology: Topology): string {
       return `tell ${names(act.told)}: ${name(act.owner)} owns them`
     case 'close':
       return `take away the mark on ${names(act.at)}`
+    case 'correct-mark':
+      return `correct the mark on ${names(act.at)}`
     case 'gather':
       return `bring keys from ${names(act.from)} to ${name(act.to)}`
     case 'finish-move':
@@ -71,16 +73,13 @@ export function describeRepair({act}: Repair, topology: Topology): string {
   }
 }
 
-/** What would allow it. */
-export function flagFor({risk, slots}: Repair): string {
-  switch (risk) {
-    case 'safe':
-      return '--yes'
-    case 'disruptive':
-      return '--allow disruptive'
-    case 'data-loss':
-      return `--accept-data-loss ${slots}`
-  }
+/** What would allow those that are not safe. */
+export function flagsFor(repairs: readonly Repair[]): string[] {
+  const lost = repairs.filter(({risk}) => risk === 'data-loss').flatMap(slotsOfRepair)
+  return [
+    ...(repairs.some(({risk}) => risk === 'disruptive') ? ['--allow disruptive'] : []),
+    ...(lost.length > 0 ? [`--accept-data-loss ${formatSlots(lost)}`] : []),
+  ]
 }
 
 function nameSlots(repair: Repair, width: number): string {
