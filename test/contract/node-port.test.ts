@@ -280,6 +280,18 @@ forEachTerrain('slots of a node', ({open}) => {
     expect(await target.countKeys(28, 0)).toBe(1)
   })
 
+  it('answers for each key when the connection is ended, and throws nothing', async () => {
+    const key = {key: keyOf(29, 'a'), payload: Buffer.alloc(20), expiresAtMs: undefined}
+    const port = await open(1).then(async (other) => {
+      const [node] = other.nodes as [NodePort]
+      node.close()
+      const results = await node.restoreKeys([key, key], restoring)
+      await other.stop()
+      return results
+    })
+    expect(port.map((error) => error?.failure)).toEqual(['closed', 'closed'])
+  })
+
   it('tells what time it is', async () => {
     expect(Math.abs(((await source.readClock()) ?? 0) - Date.now())).toBeLessThan(5000)
   })

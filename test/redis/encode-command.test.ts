@@ -1,5 +1,5 @@
 import {describe, expect, it} from 'vitest'
-import {encodeCommand} from '../../src/lib/redis/encode-command.ts'
+import {encodeCommand, encodeCommands} from '../../src/lib/redis/encode-command.ts'
 import {ReplyReader} from '../../src/lib/redis/replies.ts'
 
 const encoded = (...words: (string | number | Buffer)[]): string => Buffer.from(encodeCommand(words)).toString('latin1')
@@ -30,6 +30,13 @@ describe('a command on the wire', () => {
   ]
   it.each(table)('has $name', ({words, bytes}) => {
     expect(encoded(...words)).toBe(bytes)
+  })
+
+  it('is the same among many', () => {
+    const commands = table.flatMap(({words}) => [words, ['PING'], words])
+    const one = commands.map((words) => encoded(...words)).join('')
+    expect(encodeCommands(commands).toString('latin1')).toBe(one)
+    expect(encodeCommands([])).toHaveLength(0)
   })
 
   it('has all of a thousand keys', () => {

@@ -99,3 +99,23 @@ test('the summary tells of the way there', () => {
   expect(renderProgressSummary(RUNNING, 12_100)).toBe('100k keys/s, 9.5 MB/s on average; longest pause of a node 14 ms')
   expect(renderProgressSummary(initialProgress(0), 12_100)).toBeUndefined()
 })
+
+describe('keys that come from outside', () => {
+  const loaded = (keys: number): EngineEvent => ({kind: 'keys-loaded', keys, bytes: keys * 100})
+
+  test('are told as a part of all, where it is known how many there are', () => {
+    const state = play([0, {kind: 'load-started', keys: 200}], [600, loaded(50)])
+    expect(progressFraction(state)).toBe(0.25)
+    expect(renderProgress(state, PLAIN_STYLE)).toContain('25%  50/200 keys  83 keys/s')
+    expect(progressFraction(play([0, {kind: 'load-started', keys: 10}], [600, loaded(12)]))).toBe(1)
+  })
+
+  test('are counted, where it is not', () => {
+    const state = play(
+      [0, {kind: 'phase', text: 'Copying keys'}],
+      [0, {kind: 'load-started', keys: undefined}],
+      [600, loaded(1200)],
+    )
+    expect(renderProgress(state, PLAIN_STYLE)).toBe('Copying keys: 1.20k keys, 2.00k keys/s')
+  })
+})

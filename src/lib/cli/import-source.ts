@@ -3,7 +3,8 @@ import * as Flags from '@oclif/core/flags'
 import type {InferredFlags} from '@oclif/core/interfaces'
 import {persistently, type SourceServer} from '../engine/read-source.ts'
 import {type ClusterSession, openSession} from '../engine/session.ts'
-import {type ClusterError, NodeError, RefusedError} from '../errors.ts'
+import {mapBounded} from '../engine/waiting.ts'
+import {type ClusterError, NodeError, RefusedError, UsageError} from '../errors.ts'
 import {requireFitForMoves} from '../findings/require.ts'
 import {type ConnectionOptions, openClusterPort} from '../redis/connect.ts'
 import {openSourcePort} from '../redis/source-client.ts'
@@ -15,6 +16,7 @@ import {adviceOn} from './node-advice.ts'
 import type {AddressReference} from './node-argument.ts'
 
 const SOURCE = 'SOURCE'
+const CONNECTED_AT_ONCE = 64
 
 export const sourceFlags = {
   from: Flags.string({
@@ -101,20 +103,35 @@ export function sourceConnection(
     ...given('cert', own.cert ?? flags.cert),
     ...given('key', own.key ?? flags.key),
   }
-  return connectionOptionsFrom(
-    {
-      ...given('user', flags['from-user']),
-      ...given('password', flags['from-password']),
-      ...given('password-file', flags['from-password-file']),
-      ...given('address-map', flags['address-map']),
-      ...given('connect-timeout', flags['connect-timeout']),
-      ...given('command-timeout', flags['command-timeout']),
-      ...tls,
-    },
-    askedPassword,
-    [reference],
-    {RCLUSTER_PASSWORD: env['RCLUSTER_FROM_PASSWORD']},
-  )
+  const read = () =>
+    connectionOptionsFrom(
+      {
+        ...given('user', flags['from-user']),
+        ...given('password', flags['from-password']),
+        ...given('password-file', flags['from-password-file']),
+        ...given('address-map', flags['address-map']),
+        ...given('connect-timeout', flags['connect-timeout']),
+        ...given('command-timeout', flags['command-timeout']),
+        ...tls,
+      },
+      askedPassword,
+      [reference],
+      {RCLUSTER_PASSWORD: env['RCLUSTER_FROM_PASSWORD']},
+    )
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    const {message, details, suggestions, cause} = error
+    throw new UsageError(inWordsOfSource(message), {details, suggestions: suggestions.map(inWordsOfSource), cause})
+  }
+}
+
+/** Flags and variables by the names that they have for the source. */
+function inWordsOfSource(text: string): string {
+  return text
+    .replaceAll(/--(password-file|password|askpass|user|tls|cacert|cert|key|insecure)\b/g, '--from-$1')
+    .replaceAll('RCLUSTER_PASSWORD', 'RCLUSTER_FROM_PASSWORD')
 }
 
 export interface Source {
@@ -149,7 +166,7 @@ export async function openSource(address: NodeAddress, options: ConnectionOption
     const first = await open(options.addressMap?.get(formatAddress(address)) ?? address)
     const {info, isInCluster} = first.facts
     const session = isInCluster ? await openItsCluster(address, options, closers) : undefined
-    const servers = session ? await Promise.all(addressesIn(session).map(open)) : [first]
+    const servers = session ? await mapBounded(addressesIn(session), CONNECTED_AT_ONCE, open) : [first]
     const keysByDatabase = new Map<number, number>()
     for (const {facts} of servers) {
       for (const [database, keys] of facts.info.keysByDatabase) {
@@ -204,11 +221,7 @@ function addressesIn(session: ClusterSession): NodeAddress[] {
 export function atSource(error: NodeError, options: ConnectionOptions): ClusterError {
   if (error.suggestions.length > 0) return error
   const facts = {hasPassword: options.password !== undefined, usesTls: options.tls !== undefined, isDefaultSeed: false}
-  const suggestions = adviceOn(error, facts).map((text) =>
-    text
-      .replaceAll(/--(password-file|askpass|user|tls|cacert|insecure)/g, '--from-$1')
-      .replaceAll('RCLUSTER_PASSWORD', 'RCLUSTER_FROM_PASSWORD'),
-  )
+  const suggestions = adviceOn(error, facts).map(inWordsOfSource)
   const {failure, address, message, details, isFromTarget, cause} = error
   return new NodeError(failure, address, message, {details, isFromTarget, suggestions, cause})
 }

@@ -3,6 +3,7 @@
  * safe point (`stopSignal`); a second signal to stop at once (`abortSignal`); a third ends the process.
  * The reason of `stopSignal` is a ClusterError that may be thrown as it is when nothing was changed yet.
  */
+import {setMaxListeners} from 'node:events'
 import {orAbort} from '../engine/waiting.ts'
 import {CancelledError, ClusterError} from '../errors.ts'
 
@@ -24,6 +25,8 @@ export class Interruption {
   /** `tell` shows a line to the operator. */
   constructor(tell: (text: string) => void) {
     this.#tell = tell
+    // Everything that waits listens: more than ten are no leak.
+    setMaxListeners(0, this.#stop.signal, this.#abort.signal)
   }
 
   get stopSignal(): AbortSignal {

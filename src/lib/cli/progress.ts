@@ -59,7 +59,13 @@ function createPlain(write: (line: string) => void): Progress {
   timer.unref()
   const considerLine = (): void => {
     const fraction = progressFraction(state)
-    if (fraction === undefined) return
+    if (fraction === undefined) {
+      // Keys of which nobody knows how many there are.
+      if (state.keysDone === 0 || performance.now() - saidMs < PLAIN_EVERY_MS) return
+      saidMs = performance.now()
+      say(renderProgress(state, {...PLAIN_STYLE, columns: 160}))
+      return
+    }
     const tenth = Math.floor(fraction * 10)
     const isDue = performance.now() - saidMs >= (tenth === saidTenth ? PLAIN_EVERY_MS : PLAIN_AT_LEAST_MS)
     const isLast = fraction === 1 && saidTenth !== 10
