@@ -166,7 +166,13 @@ export default class Restore extends ClusterCommand<typeof Restore> {
   async #check({sources}: BackupSet): Promise<CheckedFile[]> {
     const listener = this.listener()
     listener({kind: 'phase', text: 'Reading and checking the files'})
-    return mapBounded(sources, 4, (source) => checkFile(source, this.stopSignal))
+    const counts = sources.map(({expected}) => Object.values(expected?.keys ?? {}))
+    const known = sources.every(({expected}) => expected)
+      ? counts.flat().reduce((sum, count) => sum + count, 0)
+      : undefined
+    listener({kind: 'load-started', keys: known})
+    const onRead = (keys: number, bytes: number): void => listener({kind: 'keys-loaded', keys, bytes})
+    return mapBounded(sources, 4, (source) => checkFile(source, this.stopSignal, onRead))
   }
 
   #show(files: readonly CheckedFile[], libraries: readonly string[], {topology}: ClusterSession): void {

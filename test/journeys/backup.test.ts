@@ -219,6 +219,18 @@ forEachKind(
         expect(`${code} ${stderr}`).toMatch(/^4 /)
         expect(stderr).toContain(b)
         expect(existsSync(lost)).toBe(false)
+
+        const partial = path.join(folder, `${kind.name} partial`)
+        expect((await rcluster.run(['backup', a, partial])).code).toBe(3)
+        expect(existsSync(partial)).toBe(false)
+        const some = await rcluster.ok('backup', a, partial, '--allow-partial', '--json')
+        expect(JSON.parse(some.stdout).result).toMatchObject({complete: false, shards: [{slots: '0-8191'}]})
+        expect(JSON.parse(readFileSync(path.join(partial, 'manifest.json'), 'utf8'))).toMatchObject({
+          complete: false,
+          missingSlots: '8192-16383',
+        })
+        const unsaid = await rcluster.run(['restore', partial, a, '--yes'])
+        expect(`${unsaid.code} ${unsaid.stderr}`).toMatch(/^3 [\s\S]*partial backup: slots 8192-16383 are not in it/)
       } finally {
         await servers.stop()
       }

@@ -1,6 +1,9 @@
+import {readFileSync} from 'node:fs'
+import {fileURLToPath} from 'node:url'
 import {expect, test} from 'vitest'
 import {compareValues} from '../../src/lib/rdb/compare-values.ts'
-import {functionPayload, isVersionTaken, librariesIn, libraryName} from '../../src/lib/rdb/payload.ts'
+import {RdbParser} from '../../src/lib/rdb/parse-rdb.ts'
+import {functionPayload, isVersionTaken, librariesIn, libraryName, restorePayload} from '../../src/lib/rdb/payload.ts'
 
 /** A payload of `version`; its checksum is not looked at. */
 function payload(bytes: readonly number[], version = 11): Buffer {
@@ -46,7 +49,13 @@ test.each([
     other: payload([1, 2, 1, b, 1, a]),
     likeness: 'different',
   },
-  {name: 'two layouts', one: payload([4, 1, 1, a, 1, b]), other: payload([16, 1, a]), likeness: 'unknown'},
+  {
+    name: 'a packed form that is none',
+    one: payload([4, 1, 1, a, 1, b]),
+    other: payload([16, 1, a]),
+    likeness: 'unknown',
+  },
+  {name: 'a hash and a set', one: payload([4, 1, 1, a, 1, b]), other: payload([2, 2, 1, a, 1, b]), likeness: 'unknown'},
   {
     name: 'one number of two families',
     one: payload([22, 1, 1, a, 1, b, 0], 12),
@@ -76,4 +85,32 @@ test.each([
   {version: 80, own: 13, isTaken: false},
 ])('a server of version $own takes version $version: $isTaken', ({version, own, isTaken}) => {
   expect(isVersionTaken(version, own)).toBe(isTaken)
+})
+
+/** The payload of each key of a fixture by its name. */
+function payloadsOf(name: string): Map<string, Buffer> {
+  const data = readFileSync(fileURLToPath(new URL(`fixtures/${name}.rdb`, import.meta.url)))
+  const parser = new RdbParser(data.length)
+  const items = [...parser.push(data), ...parser.end()].filter((item) => item.kind === 'key')
+  return new Map(items.map((item) => [item.key.toString('latin1'), restorePayload(item, parser.version)]))
+}
+
+test.each([
+  ['redis-7.0', 'redis-8.6'],
+  ['redis-7.0', 'valkey-9.1'],
+  ['valkey-8.1', 'redis-8.0'],
+])('the same keys of %s and %s are the same, however they are laid out', (one, other) => {
+  const [payloads, others] = [payloadsOf(one), payloadsOf(other)]
+  const likeness = [...payloads].map(([name, own]) => [name, compareValues(own, others.get(name) ?? Buffer.alloc(0))])
+  // Streams remember when they were read from, to the millisecond.
+  expect(likeness.filter(([name, like]) => like !== 'same' && name !== 'stream')).toEqual([])
+  expect(payloads.size).toBeGreaterThan(30)
+})
+
+test('no two keys of one server are taken for the same', () => {
+  const payloads = [...payloadsOf('redis-8.6')]
+  for (const [name, own] of payloads) {
+    const twins = payloads.filter(([other, payload]) => other !== name && compareValues(own, payload) === 'same')
+    expect(twins, name).toEqual([])
+  }
 })

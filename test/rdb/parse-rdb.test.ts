@@ -74,7 +74,7 @@ describe('what servers write', () => {
       fc.property(fc.array(fc.nat(data.length), {maxLength: 8}), (cuts) => {
         expect(parse(data, cuts)).toEqual(whole)
       }),
-      {numRuns: 20},
+      {numRuns: 8},
     )
     expect(
       parse(

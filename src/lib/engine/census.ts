@@ -1,5 +1,6 @@
 /** What is in RDB data, in numbers? Counted as it passes by; nothing of it is kept. */
 import type {RdbItem} from '../rdb/rdb-items.ts'
+import {hasFieldLives} from '../rdb/value-layout.ts'
 import {keySlot} from '../slots/key-slot.ts'
 import {type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 
@@ -9,6 +10,8 @@ export class Census {
   /** Of those: keys that have an end, and those whose end had come at `nowMs`. */
   expiring = 0
   expired = 0
+  /** Keys that may end by themselves, hashes of which every field does among them. */
+  mortal = 0
   /** Keys of other slots: what a move or a split left behind. Their owner has the key that counts. */
   strays = 0
   largestValueBytes = 0
@@ -45,6 +48,7 @@ export class Census {
         }
         this.keysByDatabase.set(item.database, (this.keysByDatabase.get(item.database) ?? 0) + 1)
         if (item.expiresAtMs !== undefined) this.expiring++
+        if (item.expiresAtMs !== undefined || hasFieldLives(item.type)) this.mortal++
         if (item.expiresAtMs !== undefined && item.expiresAtMs <= this.#nowMs) this.expired++
         this.largestValueBytes = Math.max(this.largestValueBytes, item.value.length)
       } else this.#note(item)

@@ -128,7 +128,11 @@ function slotsOfNodesEntry(slots: unknown): number[] {
 }
 
 /** Reads the whole file. @throws RefusedError 'damaged-backup' naming what is wrong with it. */
-export async function checkFile(source: RdbSource, signal: AbortSignal | undefined): Promise<CheckedFile> {
+export async function checkFile(
+  source: RdbSource,
+  signal: AbortSignal | undefined,
+  onRead?: (keys: number, bytes: number) => void,
+): Promise<CheckedFile> {
   const {expected} = source
   try {
     const {size} = await stat(source.path)
@@ -143,7 +147,8 @@ export async function checkFile(source: RdbSource, signal: AbortSignal | undefin
       signal?.throwIfAborted()
       if (expected) hash.update(chunk)
       read += chunk.length
-      census.add(parser.push(chunk))
+      const keys = census.add(parser.push(chunk))
+      onRead?.(keys, chunk.length)
     }
     census.add(parser.end())
     if (expected && hash.digest('hex') !== expected.sha256) {

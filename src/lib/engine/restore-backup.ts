@@ -5,6 +5,7 @@
 import {compareValues} from '../rdb/compare-values.ts'
 import {restorePayload} from '../rdb/payload.ts'
 import type {RdbItem} from '../rdb/rdb-items.ts'
+import {hasFieldLives} from '../rdb/value-layout.ts'
 import {keySlot} from '../slots/key-slot.ts'
 import {slotsInRanges} from '../slots/slot-ranges.ts'
 import type {NodeId} from '../topology/model.ts'
@@ -91,7 +92,7 @@ export async function verifyKeys(
     const comparison = await compareKey(key, session.node(id ?? ''), skews)
     if (comparison === 'same') same++
     else if (comparison === 'unknown') present++
-    else if (isOver() || (comparison === 'gone' && mayEndByItself(key))) expired++
+    else if (isOver() || (comparison === 'gone' && hasFieldLives(key.payload[0] ?? 0))) expired++
     else (comparison === 'gone' ? missing : different).push(Buffer.from(key.key))
   }
   await mapBounded(files, FILES_AT_ONCE, async (file) => {
@@ -126,12 +127,6 @@ async function compareKey(
   const theirEndMs = theirs.ttlMs === undefined ? undefined : Date.now() + (skews.get(node.id) ?? 0) + theirs.ttlMs
   if (!haveSameLife(expiresAtMs, theirEndMs)) return 'different'
   return compareValues(payload, theirs.payload)
-}
-
-/** A hash whose fields have lives of their own ends with the last of them. */
-function mayEndByItself({payload}: LoadableKey): boolean {
-  const type = payload[0] ?? 0
-  return type >= 22 && type <= 25
 }
 
 async function* portionsOf(file: CheckedFile, signal: AbortSignal | undefined): AsyncGenerator<LoadableKey[]> {

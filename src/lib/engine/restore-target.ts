@@ -129,7 +129,7 @@ export async function requireCounts(
   const topology = await session.observe()
   const expected = outcome.copied + outcome.identical + outcome.skipped
   const found = countKeys(topology)
-  const mayBeGone = files.reduce((sum, {census}) => sum + census.expiring, 0)
+  const mayBeGone = files.reduce((sum, {census}) => sum + census.mortal, 0)
   if (found < expected - mayBeGone) {
     throw new InterruptedError(`${expected} keys were written, and the cluster has ${found}`, {
       details: {expected, found},

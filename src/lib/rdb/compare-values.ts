@@ -1,51 +1,89 @@
 /**
  * Do two payloads hold the same value? Servers write one value in several ways: large sets, hashes and sorted sets in an
- * order of their own, strings compressed or not. So it is looked at piece by piece where the bytes differ.
+ * order of their own, small ones packed or not as settings and versions have it, strings compressed or not. So where the
+ * bytes differ it is looked at piece by piece.
  */
 import {Cursor, Shortage} from './cursor.ts'
+import {intsetElements, listpackElements} from './packed.ts'
 import {payloadBody, payloadVersion} from './payload.ts'
 import {RdbError} from './rdb-error.ts'
 import {type RdbFamily, skipValue} from './value-layout.ts'
 
-/** unknown: they are laid out in different ways (as by another version or setting), which only a server can compare. */
+/** unknown: they are laid out in ways that cannot be compared here; only a server could. */
 export type Likeness = 'same' | 'different' | 'unknown'
 
-/** Layouts in which the elements come in no order: how many pieces make one. */
-const PIECES = new Map<string, number>([
-  ['redis 2', 1],
-  ['redis 4', 2],
-  ['redis 5', 2],
-  ['redis 22', 3],
-  ['redis 24', 3],
-  ['valkey 2', 1],
-  ['valkey 4', 2],
-  ['valkey 5', 2],
-  ['valkey 22', 3],
+/** Layouts of one kind of value hold the same when their pieces are the same. */
+interface Shape {
+  readonly kind: string
+  /** Its elements come in no order, and have so many pieces each. */
+  readonly piecesEach?: number
+  readonly unpack?: (bytes: Buffer) => Buffer[] | undefined
+}
+
+const SHAPES: ReadonlyMap<number, Shape> = new Map<number, Shape>([
+  [0, {kind: 'string'}],
+  [1, {kind: 'list'}],
+  [2, {kind: 'set', piecesEach: 1}],
+  [11, {kind: 'set', piecesEach: 1, unpack: intsetElements}],
+  [20, {kind: 'set', piecesEach: 1, unpack: listpackElements}],
+  [4, {kind: 'hash', piecesEach: 2}],
+  [16, {kind: 'hash', piecesEach: 2, unpack: listpackElements}],
+  [5, {kind: 'sorted set', piecesEach: 2}],
+  [17, {kind: 'sorted set', piecesEach: 2, unpack: scoredElements}],
+  ...[15, 19, 21, 26].map((type) => [type, {kind: 'stream'}] as const),
 ])
-/** Before its elements a hash with lives per field has the first end of them. */
-const HEADS = new Map<string, number>([['redis 24', 1]])
-/** Types of which the pieces are all of the value, and do not change by themselves. */
-const LAST_PLAIN_TYPE = 5
+/** Hashes with a life per field: what has no counterpart in the other family. */
+const WITH_LIVES: Readonly<Record<RdbFamily, ReadonlyMap<number, Shape>>> = {
+  redis: new Map([[24, {kind: 'hash with lives', piecesEach: 3}]]),
+  valkey: new Map([[22, {kind: 'hash with lives', piecesEach: 3}]]),
+}
+/** Of these kinds the pieces are all of the value, and none changes by itself. */
+const SETTLED: ReadonlySet<string> = new Set(['string', 'list', 'set', 'hash', 'sorted set'])
 
 export function compareValues(a: Buffer, b: Buffer): Likeness {
   const [bodyA, bodyB] = [payloadBody(a), payloadBody(b)]
   if (bodyA.equals(bodyB)) return 'same'
-  const type = bodyA[0]
   const [familyA, familyB] = [familyOf(a), familyOf(b)]
-  if (type === undefined || type !== bodyB[0] || (type > 21 && familyA !== familyB)) return 'unknown'
-  const [piecesA, piecesB] = [piecesOf(bodyA, familyA), piecesOf(bodyB, familyB)]
+  const [typeA, typeB] = [bodyA[0], bodyB[0]]
+  if (typeA === undefined || typeB === undefined) return 'unknown'
+  const [shapeA, shapeB] = [shapeOf(typeA, familyA), shapeOf(typeB, familyB)]
+  const isOneLayout = typeA === typeB && (typeA <= 21 || familyA === familyB)
+  if (
+    !isOneLayout &&
+    (shapeA === undefined || shapeA.kind !== shapeB?.kind || familyDiffers(shapeA, familyA, familyB))
+  ) {
+    return 'unknown'
+  }
+  const piecesA = piecesOf(bodyA, familyA, shapeA, !isOneLayout)
+  const piecesB = piecesOf(bodyB, familyB, shapeB, !isOneLayout)
   if (!piecesA || !piecesB) return 'unknown'
   if (haveSamePieces(piecesA, piecesB)) return 'same'
-  return type <= LAST_PLAIN_TYPE ? 'different' : 'unknown'
+  return shapeA && SETTLED.has(shapeA.kind) ? 'different' : 'unknown'
 }
 
 function familyOf(payload: Buffer): RdbFamily {
   return (payloadVersion(payload) ?? 0) >= 80 ? 'valkey' : 'redis'
 }
 
-/** In an order that does not depend on the server where the value has none; undefined when it cannot be read. */
-function piecesOf(body: Buffer, family: RdbFamily): Buffer[] | undefined {
-  const recorder = new Recorder(body)
+function shapeOf(type: number, family: RdbFamily): Shape | undefined {
+  return SHAPES.get(type) ?? WITH_LIVES[family].get(type)
+}
+
+function familyDiffers({kind}: Shape, a: RdbFamily, b: RdbFamily): boolean {
+  return kind === 'hash with lives' && a !== b
+}
+
+/**
+ * Everything that the value is made of, in an order that does not depend on the server; undefined when it cannot be read.
+ * `isCommonOnly`: without what only later layouts of its kind have.
+ */
+function piecesOf(
+  body: Buffer,
+  family: RdbFamily,
+  shape: Shape | undefined,
+  isCommonOnly: boolean,
+): Buffer[] | undefined {
+  const recorder = new Recorder(body, isCommonOnly)
   const type = recorder.byte()
   try {
     skipValue(recorder, type, family)
@@ -54,14 +92,34 @@ function piecesOf(body: Buffer, family: RdbFamily): Buffer[] | undefined {
     throw error
   }
   const {pieces} = recorder
-  const count = PIECES.get(`${family} ${type}`)
-  if (count === undefined) return pieces
-  const head = HEADS.get(`${family} ${type}`) ?? 0
-  const groups: Buffer[][] = []
-  for (let at = head; at < pieces.length; at += count) groups.push(pieces.slice(at, at + count))
-  const named = groups.map((group) => ({group, name: Buffer.concat(group)}))
-  named.sort((one, other) => Buffer.compare(one.name, other.name))
-  return [...pieces.slice(0, head), ...named.flatMap(({group}) => group)]
+  const each = shape?.piecesEach
+  if (each === undefined) return pieces
+  const elements = shape?.unpack ? shape.unpack(pieces[0] ?? Buffer.alloc(0)) : pieces
+  if (!elements) return undefined
+  // Before its fields a hash with lives of Redis has the first end of them.
+  const head = elements.length % each
+  const groups: {name: Buffer; group: Buffer[]}[] = []
+  for (let at = head; at < elements.length; at += each) {
+    const group = elements.slice(at, at + each)
+    groups.push({name: Buffer.concat(group), group})
+  }
+  groups.sort((one, other) => Buffer.compare(one.name, other.name))
+  return [...elements.slice(0, head), ...groups.flatMap(({group}) => group)]
+}
+
+/** Scores as the eight bytes that the other layout has. */
+function scoredElements(bytes: Buffer): Buffer[] | undefined {
+  return listpackElements(bytes)?.map((element, index) => {
+    if (index % 2 === 0) return element
+    const score = Buffer.alloc(8)
+    score.writeDoubleLE(numberOf(element.toString('latin1')))
+    return score
+  })
+}
+
+function numberOf(text: string): number {
+  if (/^[+-]?inf/i.test(text)) return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
+  return Number(text)
 }
 
 function haveSamePieces(a: readonly Buffer[], b: readonly Buffer[]): boolean {
@@ -71,11 +129,13 @@ function haveSamePieces(a: readonly Buffer[], b: readonly Buffer[]): boolean {
 /** Keeps what it passes over, strings decoded. */
 class Recorder extends Cursor {
   readonly pieces: Buffer[] = []
+  readonly #isCommonOnly: boolean
 
-  constructor(body: Buffer) {
+  constructor(body: Buffer, isCommonOnly: boolean) {
     super()
     this.window = body
     this.total = body.length
+    this.#isCommonOnly = isCommonOnly
   }
 
   override skip(count: number): void {
@@ -97,6 +157,11 @@ class Recorder extends Cursor {
 
   override length(): number {
     return this.#withoutPieces(() => super.length())
+  }
+
+  override skipLater(part: () => void): void {
+    if (this.#isCommonOnly) this.#withoutPieces(part)
+    else part()
   }
 
   /** What lengths and strings pass over on their way is no piece of the value. */

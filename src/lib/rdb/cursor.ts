@@ -91,6 +91,11 @@ export class Cursor {
     return compressed
   }
 
+  /** A part that earlier layouts of the same value do not have. */
+  skipLater(part: () => void): void {
+    part()
+  }
+
   string(): Buffer {
     const first = this.byte()
     if (first >> 6 !== 3) return this.take(this.#length(first))

@@ -63,7 +63,8 @@ export function skipModuleData(cursor: Cursor): void {
 
 /** `version` 1 to 4 are types 15, 19, 21 and 26. */
 function stream(version: number): Layout {
-  const since = (first: number, part: Layout): Layout[] => (version >= first ? [part] : [])
+  const since = (first: number, part: Layout): Layout[] =>
+    version >= first ? [(cursor) => cursor.skipLater(() => part(cursor))] : []
   const pending = many(inTurn(bytes(24), integer))
   const consumer = inTurn(string, bytes(8), ...since(3, bytes(8)), many(bytes(16)))
   const group = inTurn(string, integers(2), ...since(2, integer), pending, many(consumer))
@@ -123,6 +124,11 @@ export function skipValue(cursor: Cursor, type: number, family: RdbFamily): void
   const name = family === 'redis' ? 'Redis' : 'Valkey'
   const what = type === 6 ? 'a module value as of before Redis 4.0, whose end cannot be known' : 'unknown'
   cursor.fail(`type ${type} of ${name} is ${what}`)
+}
+
+/** A hash whose fields have lives of their own: it ends with the last of them. */
+export function hasFieldLives(type: number): boolean {
+  return type >= 22 && type <= 25
 }
 
 export function isValueType(type: number, family: RdbFamily): boolean {
