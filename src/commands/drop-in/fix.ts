@@ -64,7 +64,7 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
     return {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.options['fix-with-unreachable'],
-      ...(this.options['search-multiple-owners'] ? {search: 'all' as const} : {}),
+      search: this.options['search-multiple-owners'] ? 'all' : undefined,
       takesBackUnopened: true,
     }
   }
