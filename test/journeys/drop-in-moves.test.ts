@@ -162,7 +162,7 @@ forEachKind(
       expect(await run(['reshard', a], {code: 1})).toContain('no answer on stdin')
       expect(await run(['reshard', a, ...ends, '--cluster-slots', '9'], {code: 1})).toContain(PLAN_QUESTION)
       await run(['reshard', a, ...ends, '--cluster-slots', '9'], {code: 1, input: 'y\n'})
-    await run(['reshard', a, ...ends, '--cluster-slots', '9', '--cluster-yes', '--cluster-simulate'])
+      await run(['reshard', a, ...ends, '--cluster-slots', '9', '--cluster-yes', '--cluster-simulate'])
       const bad = await run(['reshard', a, '--cluster-from', idA, '--cluster-to', 'f00', '--cluster-slots', '1'], {
         code: 1,
       })
