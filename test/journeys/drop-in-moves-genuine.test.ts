@@ -4,14 +4,8 @@ import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
 import {type NodePicture, pictureOf} from '../support/cluster-picture.ts'
 import {openRcluster, type RunOptions, type RunResult, runProgram} from '../support/rcluster.ts'
-import {
-  eventually,
-  forEachKind,
-  rawCommand,
-  type ServerKind,
-  startServers,
-  type TestServers,
-} from '../support/servers.ts'
+import {forEachKind, rawCommand, type ServerKind, type TestServers} from '../support/servers.ts'
+import {startWithShares} from '../support/uneven-cluster.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -31,26 +25,14 @@ const SIZES = ['0-4999', '5000-10922', '10923-16183', '16184-16383', '']
 
 /** Five primaries of different sizes, the last without a slot, with a key in each of some slots. */
 async function startUneven(kind: ServerKind): Promise<{servers: TestServers; ids: string[]}> {
-  const servers = await startServers(kind, SIZES.length)
-  const {addresses} = servers
-  const [first = ''] = addresses
-  const [host = '', port = ''] = first.split(':')
-  for (const [place, address] of addresses.entries()) {
-    const [range] = parseRanges(SIZES[place]!)
-    if (range) await rawCommand(address, ['CLUSTER', 'ADDSLOTSRANGE', range.start, range.end])
-    await rawCommand(address, ['CLUSTER', 'SET-CONFIG-EPOCH', place + 1])
-    if (place > 0) await rawCommand(address, ['CLUSTER', 'MEET', host, port])
-  }
-  await pictureOf(addresses)
-  const ids = await Promise.all(addresses.map(async (at) => String(await rawCommand(at, ['CLUSTER', 'MYID']))))
-  for (const [place, address] of addresses.entries()) {
+  const started = await startWithShares(kind, SIZES)
+  for (const [place, address] of started.servers.addresses.entries()) {
     const [range] = parseRanges(SIZES[place]!)
     for (let slot = range?.start ?? 0; range && slot < range.start + 12; slot++) {
-      const write = () => rawCommand(address, ['SET', `{${tagForSlot(slot)}}key`, 'value'])
-      await eventually('the node takes a key', async () => (await write()) === 'OK')
+      await rawCommand(address, ['SET', `{${tagForSlot(slot)}}key`, 'value'])
     }
   }
-  return {servers, ids}
+  return started
 }
 
 forEachKind(

@@ -3,7 +3,8 @@ import {afterAll, beforeAll, expect, test} from 'vitest'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {pictureOf} from '../support/cluster-picture.ts'
 import {openRcluster, type RunOptions} from '../support/rcluster.ts'
-import {eventually, forEachKind, rawCommand, startServers, type TestServers} from '../support/servers.ts'
+import {eventually, forEachKind, rawCommand, type TestServers} from '../support/servers.ts'
+import {startWithShares} from '../support/uneven-cluster.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -25,24 +26,28 @@ async function run(
 
 const PLAN_QUESTION = 'Do you want to proceed with the proposed reshard plan (yes/no)? '
 
+const EQUAL = ['0-4095', '4096-8191', '8192-12287', '12288-16383']
+const UNEVEN = ['0-4095', '4096-8191', '8192-16379', '16380-16383']
+
+const keyIn = (slot: number, name = 'key'): string => `{${tagForSlot(slot)}}${name}`
+
+async function slotsIn(servers: TestServers, address: string): Promise<string> {
+  return (await pictureOf(servers.addresses))[servers.addresses.indexOf(address)]!.slots
+}
+
 forEachKind('slots move in the form of redis-cli', (kind) => {
   let servers: TestServers
   let [a, b, c, d] = ['', '', '', '']
   let [idA, idB, idC, idD] = ['', '', '', '']
   beforeAll(async () => {
-    servers = await startServers(kind, 4)
+    const started = await startWithShares(kind, UNEVEN)
+    servers = started.servers
     ;[a = '', b = '', c = '', d = ''] = servers.addresses
-    await rcluster.ok('--cluster-yes', '--cluster', 'create', a, b, c, d)
-    const ids = await Promise.all(
-      servers.addresses.map(async (at) => String(await rawCommand(at, ['CLUSTER', 'MYID']))),
-    )
-    ;[idA = '', idB = '', idC = '', idD = ''] = ids
+    ;[idA = '', idB = '', idC = '', idD = ''] = started.ids
     return () => servers.stop()
   })
 
-  const keyIn = (slot: number, name = 'key'): string => `{${tagForSlot(slot)}}${name}`
-  const slotsAt = async (address: string): Promise<string> =>
-    (await pictureOf(servers.addresses))[servers.addresses.indexOf(address)]!.slots
+  const slotsAt = (address: string): Promise<string> => slotsIn(servers, address)
 
   test('one slot is the lowest, a yes on an open pipe is enough, and a blocked client is told where its key is', async () => {
     for (let n = 0; n < 3; n++) await rawCommand(a, ['SET', keyIn(0, String(n)), 'value'])
@@ -61,56 +66,6 @@ forEachKind('slots move in the form of redis-cli', (kind) => {
     expect(stdout).toContain(`Moving slot 0 from ${a} to ${b}: ...\n`)
     expect(await blocked).toBe(`MOVED 0 ${b}`)
     expect(await slotsAt(b)).toBe('0,4096-8191')
-  })
-
-  test('what is missing is asked for', async () => {
-    const input = `0\nabc\n3\n${idA.toUpperCase()}\n${idA}\n${idB}\ndone\nyes\n`
-    const stdout = await run(['reshard', ...a.split(':')], {input})
-    expect(stdout.match(/How many slots do you want to move \(from 1 to 16384\)\? /g)).toHaveLength(3)
-    expect(stdout).toContain('What is the receiving node ID? ')
-    expect(stdout).toContain(
-      'Source node #1: \n*** It is not possible to use the target node as source node.\nSource node #1: ',
-    )
-    expect(stdout).toContain("Type 'done' once you entered all the source nodes IDs.")
-    expect(await slotsAt(a)).toBe('0-4097')
-    await run(['reshard', a], {input: `2\n${idB}\nall\nno`, code: 1})
-  })
-
-  test('no answer, a no and what is unknown end it at once, with nothing moved', async () => {
-    const before = await pictureOf(servers.addresses)
-    const ends = ['--cluster-from', idA, '--cluster-to', idB]
-    expect(await run(['reshard', a], {code: 1})).toContain('no answer on stdin')
-    expect(await run(['reshard', a, ...ends, '--cluster-slots', '9'], {code: 1})).toContain(PLAN_QUESTION)
-    await run(['reshard', a, ...ends, '--cluster-slots', '9'], {code: 1, input: 'y\n'})
-    const bad = await run(['reshard', a, '--cluster-from', idA, '--cluster-to', 'f00', '--cluster-slots', '1'], {
-      code: 1,
-    })
-    expect(bad).toContain('*** The specified node (f00) is not known or not a master, please retry.')
-    const itself = ['--cluster-from', idA, '--cluster-to', idA, '--cluster-slots', '1', '--cluster-yes']
-    await run(['reshard', a, ...itself], {code: 1, stderr: '*** No source nodes given, operation aborted.\n'})
-    await rawCommand(a, ['CLUSTER', 'SETSLOT', '7', 'MIGRATING', idB])
-    const open = await run(['reshard', a, ...ends, '--cluster-slots', '1', '--cluster-yes'], {
-      code: 1,
-      stderr: '*** Please fix your cluster problems before resharding\n',
-    })
-    expect(open).toContain(`[WARNING] Node ${a} has slots in migrating state 7.`)
-    expect(await run(['rebalance', a], {code: 1})).toContain('*** Please fix your cluster problems before rebalancing')
-    await rawCommand(a, ['CLUSTER', 'SETSLOT', '7', 'STABLE'])
-    expect(await pictureOf(servers.addresses)).toEqual(before)
-  })
-
-  test('rebalance asks nothing, and says so when there is nothing to do', async () => {
-    expect(await run(['rebalance', a])).toContain(
-      '*** No rebalancing needed! All nodes are within the 2.00% threshold.\n',
-    )
-    const words = ['--cluster-weight', `${idA.slice(0, 16)}=1.1`, `${idB}=0.9`, '--cluster-pipeline', '50']
-    const simulated = await run(['rebalance', a, ...words, '--cluster-simulate'])
-    expect(simulated).toContain('>>> Rebalancing across 4 nodes. Total weight = 4.00\n')
-    expect(simulated).toMatch(/Moving \d+ slots from .*\n#+\n/)
-    expect(await slotsAt(a)).toBe('0-4097')
-    expect(await run(['rebalance', a, ...words])).toBe(simulated)
-    expect(await run(['rebalance', a, ...words])).toContain('No rebalancing needed!')
-    expect(await run(['rebalance', a, '--cluster-weight', 'f00=1'], {code: 1})).toContain('*** No such master node f00')
   })
 
   test('time-out and number of keys of a MIGRATE are those asked for', async () => {
@@ -158,20 +113,10 @@ forEachKind('slots move in the form of redis-cli', (kind) => {
   })
 
   test('a primary that gives its last slot away follows who took it, and a weight for it is no error', async () => {
-    const first = ['reshard', b, '--cluster-from', idD, '--cluster-to', idC, '--cluster-slots', '4095', '--cluster-yes']
-    expect(await run(first)).toContain('Ready to move 4095 slots.')
+    const ends = ['--cluster-from', idD, '--cluster-to', idC]
+    await run(['reshard', b, ...ends, '--cluster-slots', '3', '--cluster-yes'])
     await rawCommand(d, ['SET', keyIn(16_383), 'value'])
-    const last = await run([
-      'reshard',
-      b,
-      '--cluster-from',
-      idD,
-      '--cluster-to',
-      idC,
-      '--cluster-slots',
-      '9',
-      '--cluster-yes',
-    ])
+    const last = await run(['reshard', b, ...ends, '--cluster-slots', '9', '--cluster-yes'])
     expect(last).toContain('*** 9 slots were asked for, but the sources have only 1.\nReady to move 1 slots.\n')
     expect(last).toContain(`Moving slot 16383 from ${d} to ${c}: .\n`)
     await eventually('it follows', async () => (await pictureOf(servers.addresses))[3]?.follows === 2)
@@ -182,3 +127,76 @@ forEachKind('slots move in the form of redis-cli', (kind) => {
     expect((await pictureOf(servers.addresses)).map(({open}) => open)).toEqual([0, 0, 0, 0])
   })
 })
+
+forEachKind(
+  'questions and answers in the form of redis-cli',
+  (kind) => {
+    let servers: TestServers
+    let a = ''
+    let [idA, idB] = ['', '']
+    beforeAll(async () => {
+      const started = await startWithShares(kind, EQUAL)
+      servers = started.servers
+      ;[a = ''] = servers.addresses
+      ;[idA = '', idB = ''] = started.ids
+      return () => servers.stop()
+    })
+    const slotsAt = (address: string): Promise<string> => slotsIn(servers, address)
+
+    test('what is missing is asked for', async () => {
+      const input = `0\nabc\n3\n${idA.toUpperCase()}\n${idA}\n${idB}\ndone\nyes\n`
+      const stdout = await run(['reshard', ...a.split(':')], {input})
+      expect(stdout.match(/How many slots do you want to move \(from 1 to 16384\)\? /g)).toHaveLength(3)
+      expect(stdout).toContain('What is the receiving node ID? ')
+      expect(stdout).toContain(
+        'Source node #1: \n*** It is not possible to use the target node as source node.\nSource node #1: ',
+      )
+      expect(stdout).toContain("Type 'done' once you entered all the source nodes IDs.")
+      expect(await slotsAt(a)).toBe('0-4098')
+      await run(['reshard', a], {input: `2\n${idB}\nall\nno`, code: 1})
+    })
+
+    test('no answer, a no and what is unknown end it at once, with nothing moved', async () => {
+      const before = await pictureOf(servers.addresses)
+      const ends = ['--cluster-from', idA, '--cluster-to', idB]
+      expect(await run(['reshard', a], {code: 1})).toContain('no answer on stdin')
+      expect(await run(['reshard', a, ...ends, '--cluster-slots', '9'], {code: 1})).toContain(PLAN_QUESTION)
+      await run(['reshard', a, ...ends, '--cluster-slots', '9'], {code: 1, input: 'y\n'})
+      await run(['reshard', a, ...ends, '--cluster-slots', '9', '--cluster-yes', '--cluster-simulate'])
+      const bad = await run(['reshard', a, '--cluster-from', idA, '--cluster-to', 'f00', '--cluster-slots', '1'], {
+        code: 1,
+      })
+      expect(bad).toContain('*** The specified node (f00) is not known or not a master, please retry.')
+      const itself = ['--cluster-from', idA, '--cluster-to', idA, '--cluster-slots', '1', '--cluster-yes']
+      await run(['reshard', a, ...itself], {code: 1, stderr: '*** No source nodes given, operation aborted.\n'})
+      await rawCommand(a, ['CLUSTER', 'SETSLOT', '7', 'MIGRATING', idB])
+      const open = await run(['reshard', a, ...ends, '--cluster-slots', '1', '--cluster-yes'], {
+        code: 1,
+        stderr: '*** Please fix your cluster problems before resharding\n',
+      })
+      expect(open).toContain(`[WARNING] Node ${a} has slots in migrating state 7.`)
+      expect(await run(['rebalance', a], {code: 1})).toContain(
+        '*** Please fix your cluster problems before rebalancing',
+      )
+      await rawCommand(a, ['CLUSTER', 'SETSLOT', '7', 'STABLE'])
+      expect(await pictureOf(servers.addresses)).toEqual(before)
+    })
+
+    test('rebalance asks nothing, and says so when there is nothing to do', async () => {
+      expect(await run(['rebalance', a])).toContain(
+        '*** No rebalancing needed! All nodes are within the 2.00% threshold.\n',
+      )
+      const words = ['--cluster-weight', `${idA.slice(0, 16)}=1.1`, `${idB}=0.9`, '--cluster-pipeline', '50']
+      const simulated = await run(['rebalance', a, ...words, '--cluster-simulate'])
+      expect(simulated).toContain('>>> Rebalancing across 4 nodes. Total weight = 4.00\n')
+      expect(simulated).toMatch(/Moving \d+ slots from .*\n#+\n/)
+      expect(await slotsAt(a)).toBe('0-4098')
+      expect(await run(['rebalance', a, ...words])).toBe(simulated)
+      expect(await run(['rebalance', a, ...words])).toContain('No rebalancing needed!')
+      expect(await run(['rebalance', a, '--cluster-weight', 'f00=1'], {code: 1})).toContain(
+        '*** No such master node f00',
+      )
+    })
+  },
+  ['redis-7.0', 'valkey-9.1'],
+)

@@ -1,0 +1,27 @@
+/** How is a cluster made whose primaries have just these slots? */
+import {parseRanges} from '../../src/lib/slots/slot-ranges.ts'
+import {pictureOf} from './cluster-picture.ts'
+import {eventually, rawCommand, type ServerKind, startServers, type TestServers} from './servers.ts'
+
+/** `shares`: one range each, "0-4999" or "" for none; together all slots. They have settled, and take keys. */
+export async function startWithShares(
+  kind: ServerKind,
+  shares: readonly string[],
+): Promise<{servers: TestServers; ids: string[]}> {
+  const servers = await startServers(kind, shares.length)
+  const {addresses} = servers
+  const [host = '', port = ''] = addresses[0]!.split(':')
+  for (const [place, address] of addresses.entries()) {
+    const [range] = parseRanges(shares[place]!)
+    if (range) await rawCommand(address, ['CLUSTER', 'ADDSLOTSRANGE', range.start, range.end])
+    await rawCommand(address, ['CLUSTER', 'SET-CONFIG-EPOCH', place + 1])
+    if (place > 0) await rawCommand(address, ['CLUSTER', 'MEET', host, port])
+  }
+  await pictureOf(addresses)
+  const info = (address: string) => rawCommand(address, ['CLUSTER', 'INFO'])
+  await eventually('all are up', async () =>
+    (await Promise.all(addresses.map(info))).every((text) => String(text).includes('cluster_state:ok')),
+  )
+  const ids = await Promise.all(addresses.map(async (at) => String(await rawCommand(at, ['CLUSTER', 'MYID']))))
+  return {servers, ids}
+}
