@@ -1,4 +1,5 @@
 /** How does redis-cli tell what it checks? Agreement, open slots, coverage. What it does not look at we add at the end. */
+import type {Finding} from '../../findings/finding.ts'
 import {inspect} from '../../findings/inspect.ts'
 import {nodesInSeedOrder} from '../../plan/redis-cli/node-order.ts'
 import {SLOT_COUNT} from '../../slots/slot.ts'
@@ -32,6 +33,14 @@ export function furtherErrors(topology: Topology): readonly string[] {
   return inspect(topology)
     .filter(({severity, id}) => severity === 'error' && !TOLD_ABOVE.has(id))
     .map(({message}) => `[ERR] ${message}`)
+}
+
+/** Is all that is amiss what a replica's first synchronisation brings with it? */
+export function isOnlySynchronising(topology: Topology): boolean {
+  const errors = inspect(topology).filter(({severity}) => severity === 'error')
+  const isPassing = (finding: Finding): boolean =>
+    finding.id === 'replica-link-down' || (finding.id === 'unreachable-node' && finding.failure === 'loading')
+  return errors.length > 0 && errors.every(isPassing)
 }
 
 function agreementLines(topology: Topology): string[] {
