@@ -17,7 +17,9 @@ export async function startWithShares(
     await rawCommand(address, ['CLUSTER', 'SET-CONFIG-EPOCH', place + 1])
     if (place > 0) await rawCommand(address, ['CLUSTER', 'MEET', host, port])
   }
-  await pictureOf(addresses)
+  await eventually('all know one another', async () =>
+    (await pictureOf(addresses)).every(({knows}) => knows.length === addresses.length),
+  )
   const info = (address: string) => rawCommand(address, ['CLUSTER', 'INFO'])
   await eventually('all are up', async () =>
     (await Promise.all(addresses.map(info))).every((text) => String(text).includes('cluster_state:ok')),
