@@ -10,7 +10,7 @@ export default defineConfig({
           ...shared,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/contract/**', 'test/journeys/**'],
+          exclude: ['test/contract/**', 'test/journeys/**', 'test/hostile/**'],
           testTimeout: 20_000,
           sequence: {groupOrder: 0},
         },
@@ -19,10 +19,11 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'servers',
-          include: ['test/contract/**/*.test.ts', 'test/journeys/**/*.test.ts'],
+          include: ['test/contract/**/*.test.ts', 'test/journeys/**/*.test.ts', 'test/hostile/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          // Two cores, and these tests wait for servers more than they work.
+          maxWorkers: 3,
           sequence: {groupOrder: 1},
           globalSetup: ['test/support/global-setup.ts'],
         },

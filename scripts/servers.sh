@@ -6,7 +6,8 @@
 #   scripts/servers.sh [PREFIX] --list       what is there
 #
 # PREFIX  a path with a slash in it; default .servers beside this script's folder
-# NAME    redis-7.0  redis-8.0  redis-8.6  valkey-8.1  valkey-9.1
+# NAME    redis-7.0  redis-8.0  redis-8.6  valkey-8.1  valkey-9.1; or nft, with which the tests rewrite addresses as
+#         Docker does, and which is brought by name only: PREFIX/nft/bin/nft
 #
 # Each server is PREFIX/NAME/bin/{server,cli,benchmark}, which run on the libraries unpacked with them,
 # and PREFIX/NAME/VERSION. The packages come from the mirror that this machine's apt is set up with;
@@ -18,6 +19,7 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # name : Debian suite : family
 MATRIX='redis-7.0:bookworm:redis redis-8.0:trixie:redis redis-8.6:experimental:redis
   valkey-8.1:trixie:valkey valkey-9.1:forky:valkey'
+TOOLS='nft:bookworm:nft'
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -25,10 +27,17 @@ fail() {
   return 1
 }
 
-works() { [[ -s $1/VERSION ]] && "$1/bin/server" --version >/dev/null 2>&1 && "$1/bin/cli" --version >/dev/null 2>&1; }
+works() {
+  local tool
+  for tool in $(tools_of "${1##*/}"); do "$1/bin/$tool" --version >/dev/null 2>&1 || return; done
+  [[ -s $1/VERSION ]]
+}
 
-# "Redis server v=7.0.15 sha=…" or "Valkey server v=8.1.1 …" -> 7.0.15
-version_of() { "$1" --version 2>/dev/null | sed -n 's/.* v=\([^ ]*\).*/\1/p'; }
+# What NAME, or a folder of that name that is being filled, has in bin/ of its own.
+tools_of() { if [[ $1 == *nft ]]; then say nft; else say server cli; fi; }
+
+# "Redis server v=7.0.15 sha=…", "Valkey server v=8.1.1 …" or "nftables v1.0.6 (…)" -> 7.0.15
+version_of() { "$1" --version 2>/dev/null | sed -n 's/.* v=\{0,1\}\([0-9.][^ ]*\).*/\1/p'; }
 
 # --- where apt gets Debian from ------------------------------------------------------------------
 
@@ -144,9 +153,12 @@ own_family() {
 # The tools and server packages of family $2 and all libraries they need, one a line. What else they depend on
 # (adduser, init scripts) serves an installed system only.
 package_closure() {
+  local roots="$2-tools $2-server"
+  [[ $2 == nft ]] && roots=nftables
+  # shellcheck disable=SC2086 # package names hold no spaces
   apt-cache -c "$1/apt.conf" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
-    --no-replaces --no-enhances "$2-tools" "$2-server" 2>/dev/null |
-    awk -v roots="$2-tools $2-server" '
+    --no-replaces --no-enhances $roots 2>/dev/null |
+    awk -v roots="$roots" '
       /^[^ <]/ { package = $1; next }
       /^ [ |](Pre)?Depends: lib/ { needs[package] = needs[package] " " $2 }
       END {
@@ -160,18 +172,18 @@ package_closure() {
       }'
 }
 
-# A script at $1/bin/$2 that runs $1/root/usr/bin/$3 on the loader and libraries in $1/root. It finds them from its own
+# A script at $1/bin/$2 that runs $1/root/$3 on the loader and libraries in $1/root. It finds them from its own
 # path, so that the folder can be moved.
 write_wrapper() {
   local tree=$1 tool=$2 binary=$3 loader dirs
-  [[ -x $tree/root/usr/bin/$binary ]] || fail "the packages hold no $binary" || return
+  [[ -x $tree/root/$binary ]] || fail "the packages hold no $binary" || return
   loader=$(cd "$tree/root" && find . -type f -name 'ld-linux*.so.*' | sed 's|^\./||' | head -n 1)
   [[ -n $loader ]] || fail 'the packages hold no dynamic loader' || return
   dirs=$(cd "$tree/root" && find . -name '*.so.*' | sed 's|^\./||; s|/[^/]*$||' | grep -E '(^|/)(lib|lib64|lib/[^/]*-linux-gnu[^/]*)$' | sort -u)
   cat >"$tree/bin/$tool" <<END
 #!/bin/sh
 root=\${0%/*}/../root
-exec "\$root/$loader" --library-path "$(sed 's|^|$root/|' <<<"$dirs" | paste -sd: -)" "\$root/usr/bin/$binary" "\$@"
+exec "\$root/$loader" --library-path "$(sed 's|^|$root/|' <<<"$dirs" | paste -sd: -)" "\$root/$binary" "\$@"
 END
   chmod 755 "$tree/bin/$tool"
 }
@@ -189,9 +201,14 @@ unpack_server() {
     dpkg-deb -x "$deb" "$tree/root" || fail "$name: $deb cannot be unpacked" || return
   done
   rm -rf "$tree/debs" "$tree"/root/usr/share "$tree"/root/usr/lib/*/gconv
-  for tool in server cli benchmark; do write_wrapper "$tree" "$tool" "$family-$tool" || return; done
-  version_of "$tree/bin/server" >"$tree/VERSION"
-  works "$tree" || fail "$name: it was unpacked but does not run: $("$tree/bin/server" --version 2>&1 | head -n 2)" || return
+  if [[ $family == nft ]]; then
+    write_wrapper "$tree" nft usr/sbin/nft || return
+  else
+    for tool in server cli benchmark; do write_wrapper "$tree" "$tool" "usr/bin/$family-$tool" || return; done
+  fi
+  read -r tool _ <<<"$(tools_of "$name")"
+  version_of "$tree/bin/$tool" >"$tree/VERSION"
+  works "$tree" || fail "$name: it was unpacked but does not run: $("$tree/bin/$tool" --version 2>&1 | head -n 2)" || return
   rm -rf "${PREFIX:?}/$name"
   mv "$tree" "$PREFIX/$name" && say "$name: $(<"$PREFIX/$name/VERSION") unpacked in $PREFIX/$name"
 }
@@ -243,6 +260,7 @@ find_one() {
     return
   done
   for tree in "$PREFIX"/*/; do
+    [[ $tree == */nft/ ]] && continue
     works "${tree%/}" || continue
     say "$(basename "$tree"): $(<"$tree/VERSION") in ${tree%/}"
     return
@@ -280,13 +298,13 @@ bring_suite() {
 bring_matrix() {
   local entry name suite wanted=" $* " status=0 missing='' job jobs=''
   for name in "$@"; do
-    [[ " $(sed 's/:[^ ]*//g' <<<"$MATRIX" | tr '\n' ' ')" == *" $name "* ]] || fail "$name: not one of the names; see --help" || return
+    [[ " $(sed 's/:[^ ]*//g' <<<"$MATRIX $TOOLS" | tr '\n' ' ')" == *" $name "* ]] || fail "$name: not one of the names; see --help" || return
   done
   select_missing() {
     missing=''
-    for entry in $MATRIX; do
+    for entry in $MATRIX $TOOLS; do
       name=${entry%%:*}
-      [[ $wanted == '  ' || $wanted == *" $name "* ]] || continue
+      [[ $wanted == '  ' && $entry != "$TOOLS" || $wanted == *" $name "* ]] || continue
       if works "$PREFIX/$name"; then
         [[ ${1:-} == aloud ]] && say "$name: $(<"$PREFIX/$name/VERSION") in $PREFIX/$name"
       else
