@@ -9,15 +9,16 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 /** What each room sees beside itself. A single file stands for a room's one open window. */
 const SEES = {
   errors: [],
+  'make-folder': [],
   slots: ['errors'],
   rdb: [],
   topology: ['errors', 'slots'],
   findings: ['errors', 'slots', 'topology'],
   plan: ['errors', 'slots', 'topology', 'findings'],
-  engine: ['errors', 'slots', 'rdb', 'topology', 'findings', 'plan'],
+  engine: ['errors', 'make-folder', 'slots', 'rdb', 'topology', 'findings', 'plan'],
   redis: ['errors', 'slots', 'topology', 'engine'],
-  state: ['errors', 'slots', 'topology', 'plan'],
-  local: ['errors', 'slots', 'topology', 'state/state-folder.ts'],
+  state: ['errors', 'make-folder', 'slots', 'topology', 'plan'],
+  local: ['errors', 'make-folder', 'slots', 'topology', 'state/state-folder.ts'],
   render: ['errors', 'slots', 'topology', 'findings', 'plan', 'engine/events.ts'],
   cli: ['errors', 'slots', 'topology', 'findings', 'plan', 'engine', 'redis', 'state', 'local', 'render'],
 }
@@ -28,6 +29,7 @@ const PACKAGE_ROOMS = {
   'cli-table3': ['render'],
   chalk: ['render'],
   ora: ['cli'],
+  ajv: ['state'],
 }
 
 const complaints = []
@@ -69,6 +71,7 @@ function checkRoom(file, target) {
   const to = roomOf(target)
   if (from === undefined || from === to) return
   if (SEES[from] === undefined) complaints.push(`${file}: the room "${from}" is not in scripts/check-imports.js`)
+  else if (target.startsWith('schemas/')) return
   else if (to === undefined) complaints.push(`${file}: lib must not see ${target}`)
   else if (!SEES[from].includes(to) && !SEES[from].includes(target.replace('src/lib/', ''))) {
     complaints.push(`${file}: "${from}" must not see ${target}`)

@@ -1,0 +1,104 @@
+import * as Flags from '@oclif/core/flags'
+import {word} from '../lib/cli/args.ts'
+import {ClusterCommand} from '../lib/cli/cluster-command.ts'
+import {changeFlags, duration, lockFlags, positiveInteger, size} from '../lib/cli/flags.ts'
+import {sourceFlags} from '../lib/cli/import-source.ts'
+import type {PlannedCommand} from '../lib/cli/planned-command.ts'
+import {UsageError} from '../lib/errors.ts'
+import type {PlanFile, SavedCommand} from '../lib/plan/plan-file.ts'
+import {optionNames, parsePlanFile, readPlanFile} from '../lib/state/plan-file.ts'
+
+type PlannedClass = new (...given: ConstructorParameters<typeof PlannedCommand>) => PlannedCommand
+
+/** Each is only loaded when a plan of it is carried out. */
+const COMMANDS: Readonly<Record<SavedCommand, () => Promise<{default: unknown}>>> = {
+  reshard: () => import('./reshard.ts'),
+  rebalance: () => import('./rebalance.ts'),
+  create: () => import('./create.ts'),
+  'add-node': () => import('./add-node.ts'),
+  'del-node': () => import('./del-node.ts'),
+  fix: () => import('./fix.ts'),
+  failover: () => import('./failover.ts'),
+  replicate: () => import('./replicate.ts'),
+  forget: () => import('./forget.ts'),
+  'set-timeout': () => import('./set-timeout.ts'),
+  import: () => import('./import.ts'),
+  restore: () => import('./restore.ts'),
+}
+
+/** What may be said anew: how it is done, never what. */
+const overrides = {
+  'on-conflict': Flags.option({options: ['fail', 'skip', 'replace', 'source', 'target'] as const})({
+    summary: 'Instead of what the plan says, as are the six below.',
+  }),
+  mover: Flags.option({options: ['auto', 'migrate', 'atomic'] as const})({summary: 'See reshard.'}),
+  'max-pause': duration({summary: 'See reshard.'}),
+  patience: duration({summary: 'See reshard.'}),
+  'max-bandwidth': size({summary: 'See reshard, import and restore.'}),
+  concurrency: positiveInteger({summary: 'See reshard and import.', max: 64}),
+  verify: Flags.boolean({summary: 'See import and restore.', allowNo: true}),
+}
+
+const {from: _, ...sourceLogin} = sourceFlags
+
+export default class Apply extends ClusterCommand<typeof Apply> {
+  static override summary = 'Carry out a plan that --out has written, or go on with it.'
+
+  static override description = [
+    'The cluster must be as it was when the plan was made, but for what the plan itself has done since: then it goes on, and where all is done it says so and succeeds. A failover of a shard is followed. Anything else that shifted is named, and nothing is changed.',
+    'The cluster is found by the nodes that the plan knows, unless a seed is named. Logins are not in the plan: give them as to any command.',
+    'Exit codes: 0 done, or nothing to do; 2 the file is no plan, or a damaged one; 3 the ground has shifted, or the cluster is not fit; otherwise as the command that made the plan.',
+  ].join('\n\n')
+  static override usage = 'apply FILE [SEED]'
+  static override examples = [
+    '<%= config.bin %> apply plan.json --dry-run',
+    '<%= config.bin %> apply plan.json --yes',
+    '<%= config.bin %> apply plan.json 10.0.0.1 --max-pause 2ms',
+  ]
+  static override args = {
+    file: word({description: 'the plan'}),
+    seed: word({description: 'any node of the cluster, as host:port'}),
+  }
+  static override flags = {...changeFlags, ...lockFlags, ...overrides, ...sourceLogin}
+
+  async run(): Promise<object> {
+    const {file, seed} = this.args
+    if (file === undefined) {
+      throw new UsageError('apply needs the file that holds the plan', {suggestions: ['rcluster apply plan.json']})
+    }
+    const saved = await this.#withOverrides(await readPlanFile(file), file)
+    const {command, createdAt, options} = saved
+    this.note(`${file} was made by ${saved.madeBy} at ${createdAt}: ${command.line}`)
+    const Planned = (await COMMANDS[command.name]()).default as PlannedClass
+    return new Planned(this.argv, this.config).carryOutFor(
+      this,
+      {path: file, file: saved, seed},
+      {...this.flags, ...options},
+    )
+  }
+
+  /** @throws UsageError for a flag that the command of the plan does not have, or not with this value. */
+  async #withOverrides(saved: PlanFile, file: string): Promise<PlanFile> {
+    const flags = this.flags as Readonly<Record<string, PlanFile['options'][string] | undefined>>
+    const typed: [string, PlanFile['options'][string]][] = [
+      ...Object.keys(overrides),
+      ...Object.keys(sourceLogin),
+    ].flatMap((name) => {
+      const value = flags[name]
+      return value === undefined || value === false || name in NOT_KEPT ? [] : [[name, value]]
+    })
+    if (flags['verify'] === false) typed.push(['verify', false])
+    if (typed.length === 0) return saved
+    const {name} = saved.command
+    const known = await optionNames(name)
+    const stranger = typed.find(([flag]) => !known.includes(flag))
+    if (stranger) throw new UsageError(`--${stranger[0]} means nothing to a plan of ${name}`)
+    const options = {...saved.options, ...Object.fromEntries(typed)}
+    // --replace is another word for --on-conflict replace.
+    if ('on-conflict' in Object.fromEntries(typed) && 'replace' in options) options['replace'] = false
+    return parsePlanFile(JSON.stringify({...saved, options}), `${file} with the flags given`)
+  }
+}
+
+/** Secrets, and what leads to them: passed on, and kept nowhere. */
+const NOT_KEPT: Readonly<Record<string, true>> = {'from-password': true, 'from-askpass': true}

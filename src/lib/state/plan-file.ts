@@ -1,0 +1,216 @@
+/**
+ * How is a plan kept in a file, and read back? Written whole or not at all, private to the user; read only when every part
+ * of it makes sense, else a UsageError names the file and the place in it.
+ */
+import {randomBytes} from 'node:crypto'
+import {closeSync, fstatSync, lstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs'
+import path from 'node:path'
+import type {ValidateFunction} from 'ajv'
+import {UsageError} from '../errors.ts'
+import {fingerprintOf} from '../plan/cluster-sketch.ts'
+import type {SlotMove} from '../plan/plan.ts'
+import {PLAN_FORMAT, PLAN_VERSION, type PlanFile, type SavedCommand} from '../plan/plan-file.ts'
+import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
+import type {NodeId} from '../topology/model.ts'
+
+/** A thousand nodes and all slots are about 3 MB. */
+const MOST_BYTES = 64 * 2 ** 20
+
+/**
+ * May a plan be written there? To be asked before the work of planning.
+ * @throws UsageError for a folder that is not there, a file that is no plan, and, without `isReplacing`, for any file.
+ */
+export function requireWritable(file: string, isReplacing: boolean): void {
+  const folder = path.dirname(file)
+  if (!statOf(folder)?.isDirectory()) throw new UsageError(`--out ${file}: there is no folder ${folder}`)
+  const there = statOf(file)
+  if (!there) return
+  if (!there.isFile() || !looksLikePlan(file)) {
+    throw new UsageError(`--out ${file}: there is something else than a plan, which is not overwritten`, {
+      suggestions: ['Name another file'],
+    })
+  }
+  if (isReplacing) return
+  throw new UsageError(`--out ${file}: there is a plan already`, {
+    suggestions: [`See what it does: rcluster apply ${file} --dry-run`, 'Add --yes to overwrite it'],
+  })
+}
+
+function statOf(file: string): ReturnType<typeof lstatSync> | undefined {
+  return lstatSync(file, {throwIfNoEntry: false})
+}
+
+function looksLikePlan(file: string): boolean {
+  try {
+    return (JSON.parse(readText(file)) as {format?: unknown} | null)?.format === PLAN_FORMAT
+  } catch {
+    return false
+  }
+}
+
+/** Aside first, then renamed. @throws UsageError with what the file system says. */
+export function writePlanFile(file: string, plan: PlanFile, isReplacing: boolean): void {
+  requireWritable(file, isReplacing)
+  const aside = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}.tmp`)
+  try {
+    writeFileSync(aside, formatPlanFile(plan), {mode: 0o600, flag: 'wx', flush: true})
+    renameSync(aside, file)
+  } catch (error) {
+    rmSync(aside, {force: true})
+    throw new UsageError(`--out ${file} cannot be written: ${(error as Error).message}`, {cause: error})
+  }
+}
+
+/** One move a line: plans are read by people, and compared. */
+export function formatPlanFile(plan: PlanFile): string {
+  const text = JSON.stringify(plan, undefined, 2)
+  return `${text.replace(/\{\s+"slot": (\d+),\s+"from": ("\w+"),\s+"to": ("\w+")\s+\}/g, '{"slot": $1, "from": $2, "to": $3}')}\n`
+}
+
+/** @throws UsageError that names the file and the place in it. */
+export async function readPlanFile(file: string): Promise<PlanFile> {
+  let text: string
+  try {
+    text = readText(file)
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, {cause: error})
+  }
+  return parsePlanFile(text, file)
+}
+
+function readText(file: string): string {
+  const handle = openSync(file, 'r')
+  try {
+    const stat = fstatSync(handle)
+    if (!stat.isFile()) throw new Error('it is no file')
+    if (stat.size > MOST_BYTES) throw new Error(`${stat.size} bytes are no plan`)
+    return readFileSync(handle, 'utf8')
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/** As `readPlanFile`; `file` is what it is called in errors. */
+export async function parsePlanFile(text: string, file: string): Promise<PlanFile> {
+  let document: unknown
+  try {
+    document = JSON.parse(text)
+  } catch (error) {
+    // The parser quotes what it stumbles on: the file may be anything, and hold anything.
+    const place = /at position \d+( \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0]
+    throw new UsageError(`${file} is no plan, or a damaged one: it is not JSON${place ? `, ${place}` : ''}`)
+  }
+  const {format, version, madeBy} = (document ?? {}) as {format?: unknown; version?: unknown; madeBy?: unknown}
+  if (format !== PLAN_FORMAT) {
+    throw new UsageError(`${file} is no plan of rcluster`, {suggestions: ['A plan is written by --out FILE']})
+  }
+  if (typeof version === 'number' && version > PLAN_VERSION) {
+    throw new UsageError(`${file} is a plan of version ${version}, of which this rcluster knows nothing`, {
+      suggestions: [`Use the rcluster that made it${typeof madeBy === 'string' ? `: ${madeBy}` : ''}`],
+    })
+  }
+  const validate = await validator()
+  if (!validate(document)) {
+    // "if" and "allOf" only say that what stands within them failed.
+    const errors = (validate.errors ?? []).filter(({keyword}) => keyword !== 'if')
+    const [first] = errors
+    const allowed = (first?.params as {allowedValues?: readonly unknown[]} | undefined)?.allowedValues
+    const extra = (first?.params as {additionalProperty?: string} | undefined)?.additionalProperty
+    const tail = allowed ? `: ${allowed.join(', ')}` : extra === undefined ? '' : `: "${extra}"`
+    throw damaged(file, first?.instancePath ?? '', `${first?.message ?? 'is not as it has to be'}${tail}`)
+  }
+  const plan = document as PlanFile
+  requireSense(plan, file)
+  return plan
+}
+
+let validation: Promise<ValidateFunction> | undefined
+
+/** The schema's compiler is only loaded where a plan is read. */
+function validator(): Promise<ValidateFunction> {
+  validation ??= Promise.all([import('ajv'), readSchema()]).then(([ajv, schema]) =>
+    new ajv.default.Ajv({strict: false}).compile(schema),
+  )
+  return validation
+}
+
+interface Schema {
+  readonly $defs: Readonly<Record<string, {readonly properties?: Readonly<Record<string, unknown>>}>>
+}
+
+async function readSchema(): Promise<Schema> {
+  const {default: schema} = await import('../../../schemas/plan-v1.json', {with: {type: 'json'}})
+  return schema as unknown as Schema
+}
+
+/** The flags of a command that are kept with its plan. */
+export async function optionNames(command: SavedCommand): Promise<string[]> {
+  return Object.keys((await readSchema()).$defs[`options-${command}`]?.properties ?? {})
+}
+
+function damaged(file: string, place: string, problem: string): UsageError {
+  return new UsageError(`${file} is not a plan that can be carried out: ${place || 'the whole'} ${problem}`, {
+    details: {file, place},
+    suggestions: ['Make a new one with --out: a plan that was edited by hand has to fit in every part'],
+  })
+}
+
+/** What a schema cannot say. */
+function requireSense({cluster, command, plan}: PlanFile, file: string): void {
+  const owners = new Map<number, NodeId>()
+  for (const [index, {id, slots}] of cluster.nodes.entries()) {
+    for (const slot of readSlots(file, `/cluster/nodes/${index}/slots`, slots)) {
+      if (owners.has(slot)) throw damaged(file, `/cluster/nodes/${index}/slots`, `gives slot ${slot} a second owner`)
+      owners.set(slot, id)
+    }
+  }
+  if (fingerprintOf(cluster.nodes) !== cluster.fingerprint) {
+    throw damaged(file, '/cluster/fingerprint', 'is not the fingerprint of the nodes')
+  }
+  const members = new Set(cluster.nodes.map(({id}) => id))
+  if (plan.kind === 'create') {
+    for (const [index, {slots}] of plan.primaries.entries()) {
+      readSlots(file, `/plan/primaries/${index}/slots`, slots)
+    }
+  } else if (plan.kind === 'fix') {
+    for (const [index, {slots}] of plan.repairs.entries()) readSlots(file, `/plan/repairs/${index}/slots`, slots)
+  } else if (plan.kind === 'add-node') {
+    for (const {id} of plan.newcomers) members.add(id)
+    if (plan.moves) requireMoves(file, '/plan/moves/moves', plan.moves.moves, members, owners)
+  } else if (plan.kind === 'del-node') {
+    if (plan.moves) requireMoves(file, '/plan/moves/moves', plan.moves.moves, members, owners)
+  } else if ('moves' in plan) {
+    if (command.name !== plan.kind) throw damaged(file, '/plan/kind', `must be "${command.name}"`)
+    requireMoves(file, '/plan/moves', plan.moves, members, owners)
+  }
+}
+
+function readSlots(file: string, place: string, text: string): number[] {
+  try {
+    const slots = slotsInRanges(parseRanges(text))
+    if (formatSlots(slots) !== text) throw new RangeError(`"${text}" is not how slots are written`)
+    return slots
+  } catch (error) {
+    throw damaged(file, place, `is wrong: ${(error as Error).message}`)
+  }
+}
+
+function requireMoves(
+  file: string,
+  place: string,
+  moves: readonly SlotMove[],
+  members: ReadonlySet<NodeId>,
+  owners: ReadonlyMap<number, NodeId>,
+): void {
+  const seen = new Set<number>()
+  for (const [index, {slot, from, to}] of moves.entries()) {
+    const at = `${place}/${index}`
+    if (seen.has(slot)) throw damaged(file, at, `moves slot ${slot} a second time`)
+    if (from === to) throw damaged(file, at, `moves slot ${slot} to its own source`)
+    const stranger = [from, to].find((id) => !members.has(id))
+    if (stranger !== undefined) throw damaged(file, at, `names ${stranger}, which is not among the nodes`)
+    const owner = owners.get(slot)
+    if (owner !== from && owner !== to) throw damaged(file, at, `moves slot ${slot} from a node that did not own it`)
+    seen.add(slot)
+  }
+}
