@@ -1,0 +1,133 @@
+/**
+ * Servers in containers, and a host that reaches nothing of them but the client ports that they publish: can everything
+ * be done from there, with those addresses alone? Writers inside the containers' network watch over every key.
+ */
+import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import {afterAll, beforeAll, describe, expect} from 'vitest'
+import {type DockerHost, openDockerHost, WAYS} from '../support/docker-host.ts'
+import {compareDigests, digestDataSet, loadDataSet, startWriter} from '../support/live-load.ts'
+import {networkTest} from '../support/network.ts'
+import {openRcluster, type Rcluster} from '../support/rcluster.ts'
+import {forEachKind, rawCommand, startServers, type TestServers} from '../support/servers.ts'
+
+const folders: string[] = []
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, {recursive: true, force: true})
+})
+
+function folderFor(): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-docker-'))
+  folders.push(folder)
+  return folder
+}
+
+forEachKind(
+  'from a host with published ports',
+  (kind) => {
+    describe.each(WAYS)('by %s', (way) => {
+      let host: DockerHost
+      let servers: TestServers
+      let rcluster: Rcluster
+
+      beforeAll(async () => {
+        host = await openDockerHost(way, 4)
+        servers = await startServers(kind, 4, {hosts: host.containers})
+        rcluster = openRcluster({prefix: host.prefix})
+      })
+      afterAll(async () => {
+        await servers?.stop()
+        await host?.close()
+        rcluster?.close()
+      })
+
+      networkTest('the main job, with one address of any node at a time', async () => {
+        const [a = '', b = '', c = '', d = ''] = host.published
+        const created = await rcluster.ok('create', a, b, c, '--yes')
+        expect(created.stderr).toContain('remembered')
+        const inside = servers.addresses.slice(0, 3)
+        await loadDataSet(inside, {keys: 1000})
+        const before = await digestDataSet(inside)
+
+        await rcluster.ok('add-node', d, b, '--yes')
+        const writer = await startWriter(inside)
+        await rcluster.ok('reshard', c, '--from', a, '--to', d, '--slots', '500', '--yes')
+        await rcluster.ok('rebalance', d, '--use-empty', '--yes')
+        await rcluster.ok('del-node', b, '--drain', '--seed', a, '--yes')
+        expect(await writer.stop()).toMatchObject({errors: [], lost: []})
+
+        await rcluster.ok('check', d)
+        await rcluster.ok('backup', c, path.join(folderFor(), way))
+        const rest = [0, 2, 3].map((index) => servers.addresses[index] ?? '')
+        expect(compareDigests(before, await digestDataSet(rest))).toEqual({
+          missing: [],
+          changed: [],
+          added: [],
+          duplicates: [],
+        })
+      })
+    })
+
+    networkTest('addresses that lead elsewhere are found out before anything is changed', async () => {
+      const host = await openDockerHost('no-route', 6)
+      const servers = await startServers(kind, 6, {hosts: host.containers})
+      const rcluster = openRcluster({prefix: host.prefix})
+      try {
+        const [a = '', b = '', c = '', d = '', e = '', f = ''] = host.published
+        const [, insideB = ''] = servers.addresses
+        const slots = (): Promise<unknown> => rawCommand(servers.addresses[0] ?? '', ['CLUSTER', 'SLOTS'])
+        await rcluster.ok('create', a, b, c, '--yes', '--no-remember')
+        await rcluster.ok('create', d, e, f, '--yes', '--no-remember')
+        const before = await slots()
+        const move = ['reshard', '--from', a, '--to', b, '--slots', '10', '--yes', '--seed', a]
+
+        // Nothing is known of the others: that they run is, and the slots of nobody are given up.
+        const blind = await rcluster.run([...move, '--no-remember'])
+        expect(blind).toMatchObject({code: 3, stderr: expect.stringContaining(`there is no route to ${insideB}`)})
+        expect(blind.stderr).toMatch(new RegExp(`It runs: .*--address-map ${insideB}=HOST:PORT`))
+        const repair = await rcluster.run(['fix', a, '--dry-run', '--accept-data-loss', 'all'])
+        expect(repair.stdout).toMatch(/^blocked/m)
+
+        for (const wrong of [c, f]) {
+          const misled = await rcluster.run([...move, '--address-map', `${insideB}=${wrong}`])
+          expect(misled).toMatchObject({
+            code: 3,
+            stderr: expect.stringMatching(new RegExp(`${wrong} is node \\w+, where`)),
+          })
+        }
+        expect(await rcluster.run([...move, '--seed', d])).toMatchObject({
+          code: 3,
+          stderr: expect.stringContaining(`the seeds ${a} and ${d} belong to different clusters`),
+        })
+        expect(await slots()).toEqual(before)
+
+        // All seeds once; afterwards one is enough, until it is forgotten.
+        const found = await rcluster.ok(...move, '--seed', b, '--seed', c)
+        expect(found.stderr).toContain('is remembered')
+        await rcluster.ok('check', c)
+        expect((await rcluster.run(['check', c], {env: {RCLUSTER_REMEMBER: '0'}})).code).toBe(1)
+        const listed = await rcluster.ok('addresses', '--json')
+        const [known] = JSON.parse(listed.stdout).result.clusters
+        expect(known.nodes.map(({dialled}: {dialled: string}) => dialled).sort()).toEqual([a, b, c])
+        await rcluster.ok('addresses', a, '--forget')
+        expect((await rcluster.run(['check', c])).code).toBe(1)
+        expect((await rcluster.run(['addresses', a])).code).toBe(2)
+        expect((await rcluster.ok('addresses')).stdout).toContain('No addresses are remembered')
+
+        // Maps do as well: pairs, from a file, and for this layout none shorter.
+        const map = path.join(folderFor(), 'map')
+        writeFileSync(
+          map,
+          servers.addresses.map((address, index) => `${address} = ${host.published[index]}\n`).join(''),
+        )
+        await rcluster.ok('check', c, '--address-map', `@${map}`, '--no-remember')
+      } finally {
+        await servers.stop()
+        await host.close()
+        rcluster.close()
+      }
+    })
+  },
+  ['redis-7.0', 'valkey-9.1'],
+)

@@ -1,0 +1,105 @@
+/**
+ * Servers in "containers" and a host that has nothing of them but published ports: 127.0.0.1:7000 leads to the first,
+ * 7001 to the second. Network namespaces stand in for both. Three ways as people have them:
+ *
+ * - proxy: a process forwards each port, and the host has a route to the containers (Docker on Linux, userland proxy);
+ * - dnat: the kernel rewrites the addresses, and there is a route (Docker on Linux, as it mostly is);
+ * - no-route: a process forwards each port, and the host has nothing else (Docker Desktop, SSH tunnels).
+ */
+import {type ChildProcess, execFile, fork} from 'node:child_process'
+import {once} from 'node:events'
+import {mkdtempSync, rmSync} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import {fileURLToPath} from 'node:url'
+import {promisify} from 'node:util'
+import {openNetwork, type TestHost} from './network.ts'
+import {serversPrefix} from './servers.ts'
+
+const run = promisify(execFile)
+const FORWARD = fileURLToPath(new URL('forward.js', import.meta.url))
+const FIRST_PORT = 7000
+
+export const WAYS = ['proxy', 'dnat', 'no-route'] as const
+export type Way = (typeof WAYS)[number]
+
+export interface DockerHost {
+  /** Where the servers run; they listen on port 6379 each. */
+  readonly containers: readonly TestHost[]
+  /** What stands before a command that is to run on the host. */
+  readonly prefix: readonly string[]
+  /** The container's port on the host: "127.0.0.1:7000". */
+  readonly published: readonly string[]
+  close(): Promise<void>
+}
+
+export async function openDockerHost(way: Way, containerCount: number): Promise<DockerHost> {
+  const hasRoute = way !== 'no-route'
+  const network = await openNetwork(containerCount + (hasRoute ? 1 : 0))
+  const containers = network.hosts.slice(0, containerCount)
+  const published = containers.map((_, index) => `127.0.0.1:${FIRST_PORT + index}`)
+  const backs = containers.map(({address}) => `${address}:6379`)
+  const children: ChildProcess[] = []
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-ports-'))
+  const island = hasRoute ? undefined : `rc${process.pid}-${path.basename(folder).slice(-6)}`
+  const close = async (): Promise<void> => {
+    for (const child of children) child.kill('SIGKILL')
+    if (island !== undefined) await run('ip', ['netns', 'del', island]).catch(() => undefined)
+    await network.close()
+    rmSync(folder, {recursive: true, force: true})
+  }
+  try {
+    const prefix = network.hosts[containerCount]?.prefix ?? ['ip', 'netns', 'exec', island ?? '']
+    if (island !== undefined) {
+      await run('ip', ['netns', 'add', island])
+      await run('ip', ['-n', island, 'link', 'set', 'lo', 'up'])
+      const sockets = containers.map((_, index) => path.join(folder, String(index)))
+      children.push(await forward([], sockets, backs))
+      children.push(await forward(prefix, published, sockets))
+    } else if (way === 'proxy') {
+      children.push(await forward(prefix, published, backs))
+    } else {
+      await rewrite(prefix, published, backs)
+    }
+    return {containers, prefix, published, close}
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function forward(
+  prefix: readonly string[],
+  fronts: readonly string[],
+  backs: readonly string[],
+): Promise<ChildProcess> {
+  const pairs = fronts.map((front, index) => `${front}=${backs[index]}`)
+  const [execPath, ...execArgv] = [...prefix, process.execPath]
+  const child = fork(FORWARD, pairs, {execPath, execArgv, stdio: ['ignore', 'ignore', 'inherit', 'ipc']})
+  await once(child, 'message')
+  return child
+}
+
+/** As Docker does it: what is sent to a published port goes to the container, and comes from the host's own address. */
+async function rewrite(prefix: readonly string[], fronts: readonly string[], backs: readonly string[]): Promise<void> {
+  const rules = fronts.map(
+    (front, index) => `ip daddr 127.0.0.1 tcp dport ${front.split(':')[1]} dnat to ${backs[index]}`,
+  )
+  const table = `table ip nat {
+    chain output { type nat hook output priority -100; ${rules.join('; ')}; }
+    chain postrouting { type nat hook postrouting priority 100; ip saddr 127.0.0.0/8 oif != "lo" masquerade; }
+  }`
+  const [program = '', ...words] = prefix
+  await run(program, [
+    ...words,
+    'sh',
+    '-c',
+    'for f in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 1 > "$f"; done',
+  ])
+  await run(program, [...words, nft(), table])
+}
+
+/** Debian's, unpacked beside the servers; see scripts/servers.sh. */
+function nft(): string {
+  return path.join(serversPrefix(), 'nft/bin/nft')
+}

@@ -1,0 +1,114 @@
+/**
+ * Hosts that can be cut off from one another: network namespaces around a router, each with an address of its own that
+ * this machine reaches. Needs root and `ip`. All of it ends with close(), and with the process that made it at the latest
+ * when the machine restarts; nothing outside of the namespaces but one link and one route is touched.
+ */
+import {execFile, execFileSync} from 'node:child_process'
+import {promisify} from 'node:util'
+import {test} from 'vitest'
+import {isMatrixRequired} from './servers.ts'
+
+const run = promisify(execFile)
+
+export interface TestHost {
+  readonly address: string
+  /** What stands before a command that is to run there. */
+  readonly prefix: readonly string[]
+}
+
+export interface TestNetwork {
+  readonly hosts: readonly TestHost[]
+  /** What one sends to the other is dropped without a word, both ways. */
+  cut(a: TestHost, b: TestHost): Promise<void>
+  heal(a: TestHost, b: TestHost): Promise<void>
+  /** As `cut`, between a host and ourselves. */
+  cutFromUs(host: TestHost): Promise<void>
+  healToUs(host: TestHost): Promise<void>
+  /** Ends it; what still runs on its hosts has no network any more. */
+  close(): Promise<void>
+}
+
+/** For tests that need a network: listed as not run where there can be none, but in CI, where that is a failure. */
+export const networkTest = canMakeNetworks() || isMatrixRequired() ? test : test.skip
+
+export function canMakeNetworks(): boolean {
+  if (process.getuid?.() !== 0) return false
+  try {
+    execFileSync('ip', ['-V'], {stdio: 'ignore'})
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Private addresses: 10.<of this process>.<of this network>.<host>. */
+let networksMade = 0
+const ROUTER = 1
+const OURSELVES = 2
+const FIRST_HOST = 11
+
+/** @throws what `ip` says when it cannot be made. */
+export async function openNetwork(hostCount: number): Promise<TestNetwork> {
+  const name = `rc${process.pid}-${networksMade}`
+  const subnet = `10.${128 + (process.pid % 127)}.${(Math.floor(process.pid / 127) + 16 * networksMade++) % 256}`
+  const router = `${name}-r`
+  const ours = `${name}-u`.slice(-15)
+  const at = (host: number): string => `${subnet}.${host}`
+  const hosts = Array.from({length: hostCount}, (_, index) => {
+    const namespace = `${name}-${index}`
+    return {namespace, address: at(FIRST_HOST + index), prefix: ['ip', 'netns', 'exec', namespace]}
+  })
+  const ip = (...words: string[]): Promise<unknown> => run('ip', words)
+  const close = async (): Promise<void> => {
+    await ip('link', 'del', ours).catch(() => undefined)
+    for (const namespace of [...hosts.map((host) => host.namespace), router]) {
+      await ip('netns', 'del', namespace).catch(() => undefined)
+    }
+  }
+  const rule = (verb: 'add' | 'del', a: string, b: string): Promise<unknown> =>
+    Promise.all([
+      ip('-n', router, 'rule', verb, 'from', a, 'to', b, 'blackhole'),
+      ip('-n', router, 'rule', verb, 'from', b, 'to', a, 'blackhole'),
+    ])
+  try {
+    await ip('netns', 'add', router)
+    await run('ip', ['netns', 'exec', router, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward'])
+    await ip('link', 'add', ours, 'type', 'veth', 'peer', 'name', 'us', 'netns', router)
+    await connect([], ours, at(OURSELVES), `${subnet}.0/24`)
+    await attach('us', at(OURSELVES))
+    for (const [index, {namespace, address}] of hosts.entries()) {
+      const link = `h${index}`
+      await ip('netns', 'add', namespace)
+      await ip('-n', namespace, 'link', 'set', 'lo', 'up')
+      await ip('-n', namespace, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', link, 'netns', router)
+      await connect(['-n', namespace], 'eth0', address, 'default')
+      await attach(link, address)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    hosts,
+    cut: async (a, b) => void (await rule('add', a.address, b.address)),
+    heal: async (a, b) => void (await rule('del', a.address, b.address)),
+    cutFromUs: async (host) => void (await rule('add', host.address, at(OURSELVES))),
+    healToUs: async (host) => void (await rule('del', host.address, at(OURSELVES))),
+    close,
+  }
+
+  /** A host's end of a link: everything in `destination` goes through the router. */
+  async function connect(where: readonly string[], link: string, address: string, destination: string): Promise<void> {
+    await ip(...where, 'address', 'add', `${address}/32`, 'dev', link)
+    await ip(...where, 'link', 'set', link, 'up')
+    await ip(...where, 'route', 'add', `${at(ROUTER)}/32`, 'dev', link)
+    await ip(...where, 'route', 'add', destination, 'via', at(ROUTER), 'src', address)
+  }
+
+  /** The router's end of it. */
+  async function attach(link: string, address: string): Promise<void> {
+    await ip('-n', router, 'address', 'add', `${at(ROUTER)}/32`, 'dev', link)
+    await ip('-n', router, 'link', 'set', link, 'up')
+    await ip('-n', router, 'route', 'add', `${address}/32`, 'dev', link)
+  }
+}
