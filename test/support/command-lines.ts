@@ -1,0 +1,84 @@
+/** One command line for each command that talks to a cluster, as far into its work as it gets without a question. */
+import path from 'node:path'
+
+/** `seed`: where it is to begin. `folder`: for files. Without the flags of the connection. */
+export type CommandLine = (seed: string, folder: string) => string[]
+
+const ID = 'b'.repeat(40)
+
+export const COMMAND_LINES: Readonly<Record<string, CommandLine>> = {
+  'add-node': (seed) => ['add-node', seed, seed.replace(/:\d+$/, ':1'), '--seed', seed, '--yes'],
+  backup: (seed, folder) => ['backup', seed, path.join(folder, `backup-${seed.replace(/\W/g, '-')}`)],
+  call: (seed) => ['call', seed, '--', 'PING'],
+  check: (seed) => ['check', seed],
+  create: (seed) => ['create', seed, '127.0.0.1:2', '127.0.0.1:3', '--yes'],
+  'del-node': (seed) => ['del-node', seed, ID, '--yes'],
+  failover: (seed) => ['failover', seed, '--yes'],
+  fix: (seed) => ['fix', seed, '--yes'],
+  forget: (seed) => ['forget', seed, ID, '--yes'],
+  import: (seed) => ['import', seed, '--from', '127.0.0.1:1', '--yes'],
+  info: (seed) => ['info', seed],
+  rebalance: (seed) => ['rebalance', seed, '--yes'],
+  replicate: (seed) => ['replicate', seed, ID, '--yes'],
+  reshard: (seed) => ['reshard', seed, '--from', 'all', '--to', ID, '--slots', '10', '--yes'],
+  restore: (seed, folder) => ['restore', path.join(folder, 'empty.rdb'), seed, '--yes'],
+  'set-timeout': (seed) => ['set-timeout', seed, '5000', '--yes'],
+  wait: (seed) => ['wait', seed, '--timeout', '700ms'],
+  'drop-in:add-node': (seed) => ['--cluster', 'add-node', '127.0.0.1:1', seed],
+  'drop-in:backup': (seed, folder) => ['--cluster', 'backup', seed, folder],
+  'drop-in:call': (seed) => ['--cluster', 'call', seed, 'PING'],
+  'drop-in:check': (seed) => ['--cluster', 'check', seed],
+  'drop-in:create': (seed) => ['--cluster', 'create', seed, '127.0.0.1:2', '127.0.0.1:3', '--cluster-yes'],
+  'drop-in:del-node': (seed) => ['--cluster', 'del-node', seed, ID],
+  'drop-in:fix': (seed) => ['--cluster', 'fix', seed],
+  'drop-in:import': (seed) => ['--cluster', 'import', seed, '--cluster-from', '127.0.0.1:1'],
+  'drop-in:info': (seed) => ['--cluster', 'info', seed],
+  'drop-in:rebalance': (seed) => ['--cluster', 'rebalance', seed],
+  'drop-in:reshard': (seed) => [
+    ...['--cluster', 'reshard', seed, '--cluster-from', 'all', '--cluster-to', ID],
+    ...['--cluster-slots', '10', '--cluster-yes'],
+  ],
+  'drop-in:set-timeout': (seed) => ['--cluster', 'set-timeout', seed, '5000'],
+}
+
+/**
+ * Deep into the work of each command, on a cluster of primaries A, B, C and an empty D, of E, a replica of A, and of three
+ * strangers: their addresses and IDs in this order, and the address of a server without a cluster.
+ */
+export type MemberLine = (at: readonly string[], ids: readonly string[], folder: string, source: string) => string[]
+
+/** Without the flags of the connection. */
+export const MEMBER_LINES: Readonly<Record<string, MemberLine>> = {
+  'add-node': ([a = '', , , , , f = '']) => ['add-node', f, a, '--yes'],
+  backup: ([a = ''], _ids, folder) => ['backup', a, path.join(folder, `backup-${a.replace(/\W/g, '-')}`)],
+  call: ([a = '']) => ['call', a, '--', 'PING'],
+  check: ([a = '']) => ['check', a],
+  create: ([, , , , , f = '', g = '', h = '']) => ['create', f, g, h, '--yes'],
+  'del-node': ([a = '', , , d = '']) => ['del-node', a, d, '--yes'],
+  failover: ([a = '', , , , e = '']) => ['failover', e, '--seed', a, '--yes'],
+  fix: ([a = '']) => ['fix', a, '--yes'],
+  forget: ([a = '', , , d = '']) => ['forget', a, d, '--yes'],
+  import: ([a = ''], _ids, _folder, source) => ['import', a, '--from', source, '--yes'],
+  info: ([a = '']) => ['info', a],
+  rebalance: ([a = '']) => ['rebalance', a, '--threshold', '0', '--yes'],
+  replicate: ([a = '', b = '', , d = '']) => ['replicate', d, b, '--seed', a, '--yes'],
+  reshard: ([a = ''], [, , , d = '']) => ['reshard', a, '--from', 'all', '--to', d, '--slots', '3', '--yes'],
+  restore: ([a = ''], _ids, folder) => ['restore', path.join(folder, 'empty.rdb'), a, '--yes'],
+  'set-timeout': ([a = '']) => ['set-timeout', a, '5000', '--yes'],
+  wait: ([a = '']) => ['wait', a, '--for', 'agreed', '--timeout', '2s'],
+  'drop-in:add-node': ([a = '', , , , , f = '']) => ['--cluster', 'add-node', f, a],
+  'drop-in:backup': ([a = ''], _ids, folder) => ['--cluster', 'backup', a, folder],
+  'drop-in:call': ([a = '']) => ['--cluster', 'call', a, 'PING'],
+  'drop-in:check': ([a = '']) => ['--cluster', 'check', a],
+  'drop-in:create': ([, , , , , f = '', g = '', h = '']) => ['--cluster', 'create', f, g, h, '--cluster-yes'],
+  'drop-in:del-node': ([a = ''], [, , , d = '']) => ['--cluster', 'del-node', a, d],
+  'drop-in:fix': ([a = '']) => ['--cluster', 'fix', a],
+  'drop-in:import': ([a = ''], _ids, _folder, source) => ['--cluster', 'import', a, '--cluster-from', source],
+  'drop-in:info': ([a = '']) => ['--cluster', 'info', a],
+  'drop-in:rebalance': ([a = '']) => ['--cluster', 'rebalance', a, '--cluster-threshold', '0'],
+  'drop-in:reshard': ([a = ''], [idOfA = '', , , d = '']) => [
+    ...['--cluster', 'reshard', a, '--cluster-from', idOfA, '--cluster-to', d],
+    ...['--cluster-slots', '3', '--cluster-yes'],
+  ],
+  'drop-in:set-timeout': ([a = '']) => ['--cluster', 'set-timeout', a, '5000'],
+}
