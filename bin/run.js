@@ -7,6 +7,8 @@ if (words.length === 1 && ['--version', '-v'].includes(words[0])) {
   const {name, version} = module.createRequire(import.meta.url)('../package.json')
   process.stdout.write(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}\n`)
 } else {
+  // Libraries would trace the command line, and passwords in it. `--verbose` tells what rcluster does.
+  delete process.env.DEBUG
   // From Node 22.8 on: must be called before the rest is loaded, hence the dynamic import below.
   module.enableCompileCache?.()
   await import('../dist/cli.js')

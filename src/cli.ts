@@ -3,6 +3,7 @@ import {Config} from '@oclif/core/config'
 import {run} from '@oclif/core/run'
 import {type Catalogue, translateArgv} from './lib/cli/argv.ts'
 import {isDropInForm} from './lib/cli/drop-in/form.ts'
+import {endureLostOutput, isLostOutput, lostResults, outliveTerminals} from './lib/cli/lost-output.ts'
 import {toClusterError} from './lib/cli/parse-errors.ts'
 import {UsageError} from './lib/errors.ts'
 
@@ -13,13 +14,10 @@ const LAST_WRITE_MS = 10_000
 let command = ''
 
 try {
-  for (const stream of [process.stdout, process.stderr]) {
-    // A reader that went away (head, a closed terminal) must not cut a move short.
-    stream.removeAllListeners('error')
-    stream.on('error', () => {})
-  }
-  process.on('uncaughtException', (error) => void fail(error))
-  process.on('unhandledRejection', (error) => void fail(error))
+  endureLostOutput()
+  outliveTerminals()
+  process.on('uncaughtException', endUnlessOutput)
+  process.on('unhandledRejection', endUnlessOutput)
   const config = await Config.load(import.meta.url)
   const argv = await translate(process.argv.slice(2), config)
   command = (argv[0] ?? '').replaceAll(':', ' ')
@@ -47,11 +45,17 @@ async function translate(argv: string[], config: Config): Promise<string[]> {
 
 /** Sockets that are still open must not keep the process, nor a reader that does not read. */
 async function end(): Promise<never> {
-  const written = [process.stdout, process.stderr].map(
-    (stream) => new Promise<void>((resolve) => stream.write('', () => resolve())),
-  )
-  await Promise.race([Promise.all(written), new Promise((resolve) => setTimeout(resolve, LAST_WRITE_MS))])
+  const tooLate = new Promise((resolve) => setTimeout(resolve, LAST_WRITE_MS))
+  const written = (stream: NodeJS.WriteStream, text: string): Promise<unknown> =>
+    Promise.race([new Promise<void>((resolve) => stream.write(text, () => resolve())), tooLate])
+  await written(process.stdout, '')
+  const lost = lostResults()
+  await written(process.stderr, lost === undefined ? '' : `Not all of the output could be written: ${lost}\n`)
   process.exit()
+}
+
+function endUnlessOutput(error: unknown): void {
+  if (!isLostOutput(error)) void fail(error)
 }
 
 async function fail(thrown: unknown): Promise<never> {

@@ -2,15 +2,20 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference, requireDistinct} from '../lib/cli/node-argument.ts'
+import type {GivenPlan} from '../lib/cli/planned-command.ts'
+import {followPrimary} from '../lib/engine/follow-primary.ts'
 import {joinNodes} from '../lib/engine/join-nodes.ts'
 import {belongingsOf, meetNewcomer, type Newcomer, requireEmpty, waitUntilFitForJoins} from '../lib/engine/newcomers.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {RefusedError, UsageError} from '../lib/errors.ts'
+import {imagineJoined} from '../lib/plan/imagine.ts'
 import {planJoin} from '../lib/plan/join.ts'
-import type {JoinPlan} from '../lib/plan/plan.ts'
+import type {JoinPlan, MovePlan} from '../lib/plan/plan.ts'
+import type {GrowthPlan} from '../lib/plan/plan-file.ts'
 import {planRebalance} from '../lib/plan/rebalance.ts'
-import {formatDuration} from '../lib/render/amounts.ts'
-import {renderJoinPlan} from '../lib/render/plan.ts'
+import {planReplicate} from '../lib/plan/replicate.ts'
+import {formatDuration, plural} from '../lib/render/amounts.ts'
+import {renderJoinPlan, renderMovePlan} from '../lib/render/plan.ts'
 import {countSlots} from '../lib/slots/slot-ranges.ts'
 import {formatAddress, type NodeAddress, type NodeId} from '../lib/topology/model.ts'
 import {labelId, labelNode, slotsOf} from '../lib/topology/queries.ts'
@@ -83,6 +88,10 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     for (const id of ids) await this.findNode(session, id)
     const primary = this.flags.primary === undefined ? undefined : await this.findNode(session, this.flags.primary)
     await session.requireOneCluster()
+    await this.lockCluster(
+      session,
+      newcomers.map(({port}) => port),
+    )
     await waitUntilFitForJoins(session, this.stopSignal)
 
     const strangers = newcomers.filter(({port}) => !session.topology.nodesById.has(port.id))
@@ -96,12 +105,23 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     if (plan.newcomers.length === 0) {
       const are = newcomers.length === 1 ? 'the node is a member' : 'the nodes are members'
       this.print(`Nothing to join: ${are} already.`)
+      if (this.isSaving) return this.#save(session, plan, strangers)
       return this.#rebalance(session, {outcome: 'nothing-to-do', plan, elapsedMs: 0})
     }
     this.print(renderJoinPlan(plan, session.topology, this.style))
+    if (this.isSaving) return this.#save(session, plan, strangers)
     if (this.flags['dry-run']) return {outcome: 'planned', plan, elapsedMs: performance.now() - startedAt}
     // Joining takes nothing from anybody, so only the moves that follow are asked about.
     if (this.flags.rebalance) await this.confirm('Join and move slots?')
+    return this.#rebalance(session, await this.#join(session, plan, strangers, startedAt))
+  }
+
+  async #join(
+    session: ClusterSession,
+    plan: JoinPlan,
+    strangers: readonly Newcomer[],
+    startedAt: number,
+  ): Promise<JoinReport> {
     const joined = await joinNodes(
       session,
       plan,
@@ -113,12 +133,84 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const names = plan.newcomers.map(({address, role}) => `${address} as ${role}`).join(', ')
     const them = plan.newcomers.length === 1 ? 'it' : 'them'
     this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; every node knows ${them}.`)
-    return this.#rebalance(session, {outcome: 'joined', plan: joined, elapsedMs})
+    return {outcome: 'joined', plan: joined, elapsedMs}
+  }
+
+  /** With the moves that --rebalance would make then: planned for the cluster as it will be. */
+  async #save(session: ClusterSession, plan: JoinPlan, strangers: readonly Newcomer[]): Promise<JoinReport> {
+    const after = imagineJoined(
+      session.topology,
+      strangers.map(({view}) => view),
+    )
+    const moves: MovePlan | undefined = this.flags.rebalance
+      ? planRebalance(after, {weights: new Map(), thresholdPercent: 0, useEmpty: true, started: []})
+      : undefined
+    if (moves) this.print(renderMovePlan(moves, after, this.style))
+    await this.savePlan({...plan, ...(moves ? {moves} : {})}, session.topology)
+    return {outcome: 'planned', plan, elapsedMs: 0}
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<JoinReport> {
+    const startedAt = performance.now()
+    const saved = given.file.plan as GrowthPlan
+    const changes = {joins: saved.newcomers, moves: saved.moves?.moves}
+    const session = await this.openGiven(given)
+    const members = new Set(session.topology.nodes.flatMap(({id, address}) => [id, formatAddress(address)]))
+    const absent = saved.newcomers.filter(({id, address}) => !members.has(id) && !members.has(address))
+    const port = await this.openPort()
+    const strangers: Newcomer[] = []
+    for (const {address} of absent) {
+      strangers.push(await this.stoppable(meetNewcomer(port, this.parseAddress(address))))
+    }
+    await this.lockCluster(
+      session,
+      strangers.map(({port: node}) => node),
+    )
+    await waitUntilFitForJoins(session, this.stopSignal)
+    requireEmpty(strangers)
+    const {standIns, left} = this.requireGround(session, given, changes)
+    const today = (id: NodeId): NodeId => standIns.get(id) ?? id
+    const newcomers = absent.map((newcomer, index) => ({
+      ...newcomer,
+      id: strangers[index]?.port.id ?? newcomer.id,
+      primaryId: newcomer.primaryId && today(newcomer.primaryId),
+    }))
+    const plan: JoinPlan = {...saved, newcomers}
+    const roleless = saved.newcomers.filter(
+      ({id, role}) => role === 'replica' && session.topology.nodesById.get(today(id))?.role === 'primary',
+    )
+    const report: JoinReport = {outcome: 'nothing-to-do', plan, elapsedMs: 0}
+    if (newcomers.length + roleless.length > 0) this.print(renderJoinPlan(plan, session.topology, this.style))
+    else
+      this.print(
+        `Nothing to join: ${saved.newcomers.map(({address}) => address).join(', ') || 'the nodes'} joined already.`,
+      )
+    if (this.flags['dry-run'] && newcomers.length > 0) {
+      if (saved.moves) this.note(`${left.length} slots are to move then.`)
+      return {...report, outcome: 'planned'}
+    }
+    if (saved.moves && newcomers.length > 0) await this.confirm('Join and move slots?')
+    const joined = newcomers.length > 0 ? await this.#join(session, plan, strangers, startedAt) : report
+    // Cut off between its introduction and its role.
+    for (const {id, primaryId} of this.flags['dry-run'] ? [] : roleless) {
+      const replicaId = today(id)
+      const role = planReplicate(session.topology, {replicaId, primaryId: today(primaryId ?? '')})
+      await followPrimary(session, role, {
+        deadlineMs: DEADLINE_MS,
+        signal: this.stopSignal,
+        listener: this.listener(),
+      })
+      this.print(`${role.replica.address} follows ${role.primary.address}.`)
+    }
+    if (!saved.moves) return joined
+    const question = newcomers.length > 0 ? undefined : ({moves}: MovePlan) => `Move ${plural(moves.length, 'slot')}?`
+    return {...joined, moves: await this.carryOutSaved(session, given, saved.moves, changes, question)}
   }
 
   /**
-   * A second run finds its nodes joined; that is fine as long as they are what was asked for.
-   * @throws RefusedError for a member that has slots, or another role or primary.
+   * A second run finds its nodes joined, and with --rebalance perhaps some slots on them: that is fine as long as they are
+   * what was asked for.
+   * @throws RefusedError for a member that has slots that no rebalance brought, or another role or primary.
    */
   #requireSameRole(session: ClusterSession, id: NodeId, primaryId: NodeId | undefined): void {
     const member = session.topology.nodesById.get(id)
@@ -126,7 +218,8 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const {topology} = session
     const slots = countSlots(slotsOf(topology, id))
     const hasRole = (member.role === 'replica') === this.flags.replica
-    const isAsAsked = slots === 0 && hasRole && (primaryId === undefined || member.primaryId === primaryId)
+    const isAsAsked =
+      (slots === 0 || this.flags.rebalance) && hasRole && (primaryId === undefined || member.primaryId === primaryId)
     if (isAsAsked) return
     const home = member.primaryId === undefined ? '' : ` of ${labelId(topology, member.primaryId)}`
     const what = member.role === 'replica' ? `as a replica${home}` : slots > 0 ? `with ${slots} slots` : 'as a primary'
@@ -135,12 +228,18 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
         `rcluster info ${formatAddress(session.seed)}`,
         // What a join leaves that was cut off before the roles.
         ...(this.flags.replica && member.role === 'primary' && slots === 0
-          ? [
-              `Remove it and add it again: rcluster del-node ${formatAddress(session.seed)} ${formatAddress(member.address)}`,
-            ]
+          ? [`rcluster replicate ${formatAddress(member.address)} ${this.#homeFor(session, id, primaryId)}`]
           : []),
       ],
     })
+  }
+
+  /** The address of the primary that was named, or that a join would choose now. */
+  #homeFor({topology}: ClusterSession, id: NodeId, primaryId: NodeId | undefined): string {
+    const newcomers = [{id, address: {host: '', port: 0}}]
+    const [joined] = planJoin(topology, {newcomers, role: 'replica', ...(primaryId ? {primaryId} : {})}).newcomers
+    const home = joined?.primaryId === undefined ? undefined : topology.nodesById.get(joined.primaryId)
+    return home ? formatAddress(home.address) : 'PRIMARY'
   }
 
   async #rebalance(session: ClusterSession, report: JoinReport): Promise<JoinReport> {

@@ -1,6 +1,6 @@
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand, seedFromWords} from '../lib/cli/cluster-command.ts'
+import {ClusterCommand, seedsFromWords} from '../lib/cli/cluster-command.ts'
 import type {Finding} from '../lib/findings/finding.ts'
 import {inspect} from '../lib/findings/inspect.ts'
 import {renderFindings} from '../lib/render/findings.ts'
@@ -21,7 +21,7 @@ export default class Check extends ClusterCommand<typeof Check> {
     'Errors are a node that does not answer, a broken replica link, an open or uncovered slot, nodes that disagree. A cluster without replicas is a warning.',
     'Exit codes: 0 no error was found, 1 one was (see --fail-on), 2 the words make no sense, 4 no seed answers.',
   ].join('\n\n')
-  static override usage = '<%= command.id %> [SEED]'
+  static override usage = '<%= command.id %> [SEED…]'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --fail-on warning',
@@ -38,9 +38,13 @@ export default class Check extends ClusterCommand<typeof Check> {
   }
 
   async run(): Promise<CheckReport> {
-    const {topology} = await this.openCluster(seedFromWords(this.args.seed))
+    const session = await this.openCluster(seedsFromWords(this.args.seed))
+    await this.stoppable(session.requireOneCluster())
+    const {topology} = session
     const findings = inspect(topology)
     this.print(renderFindings(findings, topology, this.style))
+    // What somebody is in the middle of looks like damage.
+    if (topology.openSlots.length > 0) await this.warnOfWork(session.reachedPorts())
     if (findings.some((finding) => this.#isGrave(finding))) process.exitCode = 1
     return {
       isHealthy: !findings.some(({severity}) => severity === 'error'),

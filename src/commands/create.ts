@@ -1,19 +1,23 @@
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand} from '../lib/cli/cluster-command.ts'
-import {changeFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
+import {changeFlags, lockFlags, planFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
 import {requireDistinct} from '../lib/cli/node-argument.ts'
+import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
 import type {ClusterPort} from '../lib/engine/cluster-port.ts'
 import {createCluster} from '../lib/engine/create-cluster.ts'
-import {meetNewcomers, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
+import {belongingsOf, meetNewcomers, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
 import {openSession} from '../lib/engine/session.ts'
+import {pollUntil} from '../lib/engine/waiting.ts'
 import {UsageError} from '../lib/errors.ts'
 import {inspect} from '../lib/findings/inspect.ts'
 import {planCreate} from '../lib/plan/create.ts'
 import type {CreatePlan} from '../lib/plan/plan.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {renderCreatePlan} from '../lib/render/plan.ts'
-import {formatAddress, type Topology} from '../lib/topology/model.ts'
+import {formatRanges, parseRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
+import {isMapped} from '../lib/topology/inside-address.ts'
+import {formatAddress, type NodeId, type Topology} from '../lib/topology/model.ts'
+import {countKeys, labelNode, slotsOf} from '../lib/topology/queries.ts'
 
 interface CreateReport {
   readonly outcome: 'created' | 'planned' | 'already-there'
@@ -24,8 +28,10 @@ interface CreateReport {
 
 /** Sixty nodes agree within seconds; what is not there after this will not come by waiting. */
 const DEADLINE_MS = 60_000
+/** With --if-missing: how long nodes that are a cluster may take to be a healthy one. */
+const SETTLE_MS = 10_000
 
-export default class Create extends ClusterCommand<typeof Create> {
+export default class Create extends PlannedCommand<typeof Create> {
   static override summary = 'Build a cluster from empty nodes.'
 
   static override description = [
@@ -46,6 +52,8 @@ export default class Create extends ClusterCommand<typeof Create> {
 
   static override flags = {
     ...changeFlags,
+    ...lockFlags,
+    ...planFlags,
     nodes: Flags.string({summary: 'The nodes, as flag values.', helpValue: 'NODE', multiple: true}),
     replicas: wholeNumber({summary: 'Replicas of each primary.', aliases: ['cluster-replicas']}),
     primaries: positiveInteger({summary: 'How many primaries; the other nodes become replicas.'}),
@@ -56,7 +64,6 @@ export default class Create extends ClusterCommand<typeof Create> {
   }
 
   async run(): Promise<CreateReport> {
-    const startedAt = performance.now()
     const words = [...(this.args.nodes ?? []), ...(this.flags.nodes ?? [])].flatMap((word) => word.split(','))
     const addresses = words.filter((word) => word !== '').map((word) => this.parseAddress(word))
     if (addresses.length === 0) {
@@ -72,9 +79,11 @@ export default class Create extends ClusterCommand<typeof Create> {
       if (there) {
         const these = there.nodes.length === 1 ? 'this node is' : `these ${there.nodes.length} nodes are`
         this.print(`Nothing to do: ${these} a healthy cluster already.`)
+        if (this.isSaving) this.note('No plan was written: there is nothing to create.')
         return {outcome: 'already-there', plan: undefined, nodes: addresses.map(formatAddress), elapsedMs: 0}
       }
     }
+    await this.lockNodes(newcomers.map(({port: node}) => node))
     requireEmpty(newcomers)
     const {replicas, primaries} = this.flags
     const nodes = newcomers.map(({port: node}) => ({id: node.id, address: node.address}))
@@ -83,8 +92,62 @@ export default class Create extends ClusterCommand<typeof Create> {
       ...(replicas === undefined ? {} : {replicas}),
       ...(primaries === undefined ? {} : {primaries}),
     })
+    return this.#create(plan, port, newcomers)
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<CreateReport> {
+    const saved = given.file.plan as CreatePlan
+    const members = saved.primaries.flatMap(({replicas, ...primary}) => [primary, ...replicas])
+    const port = await this.openPort()
+    const meet = (): Promise<Newcomer[]> =>
+      this.stoppable(
+        meetNewcomers(
+          port,
+          members.map(({address}) => this.parseAddress(address)),
+        ),
+      )
+    let newcomers = await meet()
+    await this.lockNodes(newcomers.map(({port: node}) => node))
+    const remnants = newcomers.filter((newcomer) => belongingsOf(newcomer).length > 0)
+    if (remnants.length > 0) {
+      const there = await this.#existing(port, newcomers)
+      if (there) {
+        this.requireNoShift(given, differencesFrom(saved, there))
+        this.print(`Nothing to do: ${plural(there.nodes.length, 'node')} are this very cluster already.`)
+        return {
+          outcome: 'already-there',
+          plan: saved,
+          nodes: there.nodes.map(({address}) => formatAddress(address)),
+          elapsedMs: 0,
+        }
+      }
+      // Only what a run of this very plan leaves when it is cut off: whatever else is there is not ours to undo.
+      if (!isRemnantOf(saved, newcomers)) requireEmpty(newcomers)
+      const names = remnants.map(({port: node}) => formatAddress(node.address)).join(', ')
+      this.note(
+        `This plan was begun and cut off: ${names} ${remnants.length === 1 ? 'is' : 'are'} made empty again first.`,
+      )
+      if (!this.flags['dry-run']) {
+        await this.confirm(`Reset ${names}, which ${remnants.length === 1 ? 'has' : 'have'} no keys?`)
+        await Promise.all(remnants.map(({port: node}) => node.reset()))
+        newcomers = await meet()
+        requireEmpty(newcomers)
+      }
+    }
+    const idAt = new Map(newcomers.map(({port: node}) => [formatAddress(node.address), node.id]))
+    const today = <N extends {readonly id: NodeId; readonly address: string}>(node: N): N => ({
+      ...node,
+      id: idAt.get(node.address) ?? node.id,
+    })
+    const primaries = saved.primaries.map((primary) => ({...today(primary), replicas: primary.replicas.map(today)}))
+    return this.#create({...saved, primaries}, port, newcomers)
+  }
+
+  async #create(plan: CreatePlan, port: ClusterPort, newcomers: readonly Newcomer[]): Promise<CreateReport> {
+    const startedAt = performance.now()
     this.print(renderCreatePlan(plan, this.style))
-    const report = {plan, nodes: addresses.map(formatAddress)}
+    const report = {plan, nodes: newcomers.map(({port: node}) => formatAddress(node.address))}
+    await this.savePlan(plan)
     if (this.flags['dry-run']) return {outcome: 'planned', ...report, elapsedMs: performance.now() - startedAt}
     await this.confirm('Create this cluster?')
     const created = await createCluster(
@@ -93,20 +156,72 @@ export default class Create extends ClusterCommand<typeof Create> {
       {deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()},
     )
     const elapsedMs = performance.now() - startedAt
-    const replicaCount = nodes.length - plan.primaries.length
+    await this.#rememberMapped(port, newcomers)
+    const replicaCount = newcomers.length - plan.primaries.length
     const counts = `${plural(plan.primaries.length, 'primary')} and ${plural(replicaCount, 'replica')}`
     const verdict = 'All nodes agree and serve, all 16384 slots are covered.'
     this.print(`Created a cluster of ${counts} in ${formatDuration(elapsedMs)}.\n${verdict}`)
     return {outcome: 'created', ...report, plan: created, elapsedMs}
   }
 
+  /** Behind published ports later commands find the nodes by what is known now. */
+  async #rememberMapped(port: ClusterPort, newcomers: readonly Newcomer[]): Promise<void> {
+    const nodes = newcomers.map(({port: node}) => node)
+    if (!nodes.some(({address, internalAddress}) => internalAddress && isMapped(address, internalAddress))) return
+    const addresses = nodes.map(({address}) => address)
+    this.rememberAddresses(await this.stoppable(openSession(port, addresses)))
+  }
+
   /** The topology of the cluster that exactly these nodes form, when it is healthy. */
   async #existing(port: ClusterPort, newcomers: readonly Newcomer[]): Promise<Topology | undefined> {
     const [first] = newcomers
     if (!first || (first.view.entries.length === 1 && newcomers.length > 1)) return undefined
-    const {topology} = await this.stoppable(openSession(port, [first.port.address]))
-    const isSame =
-      topology.nodes.length === newcomers.length && newcomers.every(({port: node}) => topology.nodesById.has(node.id))
-    return isSame && !inspect(topology).some(({severity}) => severity === 'error') ? topology : undefined
+    const addresses = newcomers.map(({port: node}) => node.address)
+    const session = await this.stoppable(openSession(port, addresses))
+    this.rememberAddresses(session)
+    // A run that was cut off, or is about to end, leaves nodes that have all they need and do not serve yet.
+    const found = await pollUntil(
+      async () => {
+        const {topology} = session
+        const isSame =
+          topology.nodes.length === newcomers.length &&
+          newcomers.every(({port: node}) => topology.nodesById.has(node.id))
+        if (isSame && !inspect(topology).some(({severity}) => severity === 'error')) return topology
+        if (!isSame || topology.uncovered.length > 0) return 'other' as const
+        await session.refresh()
+        return undefined
+      },
+      {deadlineMs: SETTLE_MS, signal: this.stopSignal},
+    )
+    return found === 'other' ? undefined : found
   }
+}
+
+/** Do the nodes hold nothing but slots that the plan gives them, and know nobody but each other? */
+function isRemnantOf(plan: CreatePlan, newcomers: readonly Newcomer[]): boolean {
+  const ids = new Set(newcomers.map(({port}) => port.id))
+  const slotsAt = new Map(
+    plan.primaries.map(({address, slots}) => [address, new Set(slotsInRanges(parseRanges(slots)))]),
+  )
+  return newcomers.every(({port, view}) => {
+    const own = slotsInRanges(view.entries.find(({isMyself}) => isMyself)?.ranges ?? [])
+    const planned = slotsAt.get(formatAddress(port.address))
+    return (
+      countKeys(view) === 0 &&
+      view.entries.every(({id, flags}) => ids.has(id) || flags.has('handshake')) &&
+      own.every((slot) => planned?.has(slot))
+    )
+  })
+}
+
+/** Of a healthy cluster of the nodes of the plan. */
+function differencesFrom(plan: CreatePlan, topology: Topology): string[] {
+  const nodeAt = new Map(topology.nodes.map((node) => [formatAddress(node.address), node]))
+  return plan.primaries.flatMap(({address, slots}) => {
+    const node = nodeAt.get(address)
+    if (!node) return [`${address} is no member`]
+    const owned = formatRanges(slotsOf(topology, node.id))
+    if (owned === slots) return []
+    return [`they are a cluster already, in which ${labelNode(node)} owns ${owned || 'no slots'}, and not ${slots}`]
+  })
 }

@@ -1,12 +1,17 @@
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
+import {watchFlag} from '../lib/cli/flags.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference} from '../lib/cli/node-argument.ts'
+import type {GivenPlan} from '../lib/cli/planned-command.ts'
 import {type RemovalOutcome, removeNodes} from '../lib/engine/remove-nodes.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
+import {type WatchOutcome, watchForgotten} from '../lib/engine/watch-forgotten.ts'
 import {NodeError, UsageError} from '../lib/errors.ts'
 import {planEvacuate} from '../lib/plan/evacuate.ts'
-import type {RemovalPlan} from '../lib/plan/plan.ts'
+import {imagineMoved} from '../lib/plan/imagine.ts'
+import type {MovePlan, RemovalPlan} from '../lib/plan/plan.ts'
+import type {ShrinkPlan} from '../lib/plan/plan-file.ts'
 import {planRemoval} from '../lib/plan/removal.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {renderRemovalPlan} from '../lib/render/plan.ts'
@@ -15,11 +20,13 @@ import type {NodeId} from '../lib/topology/model.ts'
 import {slotsOf} from '../lib/topology/queries.ts'
 
 interface RemovalReport extends Partial<RemovalOutcome> {
-  readonly outcome: 'removed' | 'planned'
+  readonly outcome: 'removed' | 'planned' | 'nothing-to-do'
   readonly plan: RemovalPlan | undefined
   /** With --drain, when the nodes had slots. */
   readonly moves?: MoveReport
   readonly elapsedMs: number
+  /** With --watch. */
+  readonly watch?: WatchOutcome
 }
 
 /** Half of the 60 s for which the servers ban a forgotten node. */
@@ -52,6 +59,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
 
   static override flags = {
     ...moveFlags,
+    watch: watchFlag,
     drain: Flags.boolean({summary: 'Move the slots of the nodes to the other primaries first.', default: false}),
   }
 
@@ -60,10 +68,12 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     const {seeds, victims: words} = this.#words()
     const session = await this.#open(seeds, words)
     await session.requireOneCluster()
+    await this.lockCluster(session)
     const victims: NodeId[] = []
     for (const word of words) victims.push((await this.findNode(session, word)).id)
 
     let moves: MoveReport | undefined
+    this.#victims = victims
     if (this.flags.drain && victims.some((id) => countSlots(slotsOf(session.topology, id)) > 0)) {
       const intent = JSON.stringify(['evacuate', [...victims].sort()])
       const {plan, records} = await this.planMoves(session, 'evacuate', intent, (topology, started) =>
@@ -73,10 +83,67 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
         nothingToDo: 'The nodes have no slots.',
         question: ({moves: all}) => `Move ${plural(all.length, 'slot')} and remove ${words.join(', ')}?`,
       })
-      if (moves.outcome === 'planned') return {outcome: 'planned', plan: undefined, moves, elapsedMs: 0}
+      if (moves.outcome === 'planned' || this.isSaving)
+        return {outcome: 'planned', plan: undefined, moves, elapsedMs: 0}
       await session.observe()
     }
     const plan = planRemoval(session.topology, {victims})
+    if (!this.flags['dry-run'] || !this.isSaving) return this.#remove(session, plan, moves, words, startedAt)
+    this.print(renderRemovalPlan(plan, session.topology, this.style))
+    await this.savePlan(plan, session.topology)
+    return {outcome: 'planned', plan, elapsedMs: 0}
+  }
+
+  #victims: readonly NodeId[] = []
+
+  /** Whom the replicas follow that stay is planned for the time after the moves. */
+  protected override planWithMoves(session: ClusterSession, moves: MovePlan): ShrinkPlan {
+    const after = imagineMoved(session.topology, moves.moves)
+    const removal = planRemoval(after, {victims: this.#victims})
+    this.print(renderRemovalPlan(removal, after, this.style))
+    return {...removal, moves}
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<RemovalReport> {
+    const startedAt = performance.now()
+    const saved = given.file.plan as ShrinkPlan
+    const leaves = saved.victims.map(({id}) => id)
+    const changes = {moves: saved.moves?.moves, leaves}
+    const session = await this.openGiven(given, leaves)
+    await this.lockCluster(session)
+    const isMember = (id: NodeId): boolean => session.topology.nodesById.has(id)
+    const names = saved.victims.filter(({id}) => isMember(id)).map(({address}) => address)
+    let moves: MoveReport | undefined
+    if (saved.moves && names.length > 0) {
+      moves = await this.carryOutSaved(
+        session,
+        given,
+        saved.moves,
+        changes,
+        ({moves: all}) => `Move ${plural(all.length, 'slot')} and remove ${names.join(', ')}?`,
+      )
+      if (moves.outcome === 'planned') return {outcome: 'planned', plan: saved, moves, elapsedMs: 0}
+      if (moves.outcome === 'nothing-to-do') moves = undefined
+      else await session.observe()
+    }
+    const {standIns} = this.requireGround(session, given, changes)
+    if (names.length === 0) {
+      this.print(`Nothing to do: ${saved.victims.map(({address}) => address).join(', ')} left already.`)
+      return {outcome: 'nothing-to-do', plan: saved, elapsedMs: 0}
+    }
+    const fresh = planRemoval(session.topology, {victims: leaves.filter(isMember)})
+    const homes = new Map(saved.rehomed.map(({id, primaryId}) => [id, standIns.get(primaryId) ?? primaryId]))
+    const rehomed = fresh.rehomed.map((one) => ({...one, primaryId: homes.get(one.id) ?? one.primaryId}))
+    return this.#remove(session, {...fresh, rehomed}, moves, names, startedAt)
+  }
+
+  async #remove(
+    session: ClusterSession,
+    plan: RemovalPlan,
+    moves: MoveReport | undefined,
+    words: readonly string[],
+    startedAt: number,
+  ): Promise<RemovalReport> {
     this.print(renderRemovalPlan(plan, session.topology, this.style))
     const withMoves = moves ? {moves} : {}
     if (this.flags['dry-run']) return {outcome: 'planned', plan, ...withMoves, elapsedMs: 0}
@@ -92,8 +159,16 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     this.print(
       `Removed ${names} in ${formatDuration(elapsedMs)}; no node that answers knows ${plan.victims.length === 1 ? 'it' : 'them'} any more.`,
     )
+    const watch = this.flags.watch
+      ? await watchForgotten(
+          session,
+          {ids: new Set(plan.victims.map(({id}) => id))},
+          {notTold: outcome.notTold, signal: this.stopSignal, listener: this.listener()},
+        )
+      : undefined
+    if (watch) this.print(`Watched for ${formatDuration(watch.watchedMs)}: no node knows them again.`)
     this.#warn(outcome)
-    return {outcome: 'removed', plan, ...outcome, ...withMoves, elapsedMs}
+    return {outcome: 'removed', plan, ...outcome, ...withMoves, elapsedMs, ...(watch ? {watch} : {})}
   }
 
   /** A living node can be asked about itself; a dead one cannot. */

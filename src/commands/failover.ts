@@ -1,15 +1,18 @@
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand} from '../lib/cli/cluster-command.ts'
-import {changeFlags} from '../lib/cli/flags.ts'
+import {changeFlags, lockFlags, planFlags} from '../lib/cli/flags.ts'
+import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
 import {type FailoverOutcome, failOver} from '../lib/engine/fail-over.ts'
+import type {ClusterSession} from '../lib/engine/session.ts'
 import {UsageError} from '../lib/errors.ts'
 import {type FailoverPlan, planFailover} from '../lib/plan/failover.ts'
 import {formatBytes, formatDuration, plural} from '../lib/render/amounts.ts'
 import {countSlots} from '../lib/slots/slot-ranges.ts'
+import type {NodeId} from '../lib/topology/model.ts'
+import {labelId, slotsOf} from '../lib/topology/queries.ts'
 
 interface FailoverReport extends Partial<FailoverOutcome> {
-  readonly outcome: 'failed-over' | 'planned'
+  readonly outcome: 'failed-over' | 'planned' | 'nothing-to-do'
   readonly way: 'coordinated' | 'force' | 'takeover'
   readonly plan: FailoverPlan
   readonly elapsedMs: number
@@ -17,7 +20,7 @@ interface FailoverReport extends Partial<FailoverOutcome> {
 
 const DEADLINE_MS = 30_000
 
-export default class Failover extends ClusterCommand<typeof Failover> {
+export default class Failover extends PlannedCommand<typeof Failover> {
   static override summary = 'Let a replica take over from its primary.'
   static override description = [
     'NODE is the replica that takes over, or a primary, whose best replica then does. The primary pauses writes until the replica has all of them, so none is lost. Says it is done when every node knows the new roles, slots and epoch. Run again it fails over back: the node is a primary then.',
@@ -31,6 +34,8 @@ export default class Failover extends ClusterCommand<typeof Failover> {
   static override args = {node: word({description: 'the replica that takes over, or the primary that is replaced'})}
   static override flags = {
     ...changeFlags,
+    ...lockFlags,
+    ...planFlags,
     force: Flags.boolean({
       summary: 'Do not wait for the primary: what the replica does not have yet is lost. For a dead primary.',
       default: false,
@@ -43,7 +48,6 @@ export default class Failover extends ClusterCommand<typeof Failover> {
   }
 
   async run(): Promise<FailoverReport> {
-    const startedAt = performance.now()
     const {node: text} = this.args
     if (text === undefined) {
       throw new UsageError('failover needs the node that is to take over', {
@@ -52,12 +56,42 @@ export default class Failover extends ClusterCommand<typeof Failover> {
     }
     const session = await this.openCluster(this.seedsAmong([text]))
     await session.requireOneCluster()
-    const way = this.flags.takeover ? 'takeover' : this.flags.force ? 'force' : 'coordinated'
-    const plan = planFailover(session.topology, {nodeId: (await this.findNode(session, text)).id, way})
+    await this.lockCluster(session)
+    return this.#failOver(session, (await this.findNode(session, text)).id)
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<FailoverReport> {
+    const saved = given.file.plan as FailoverPlan
+    const session = await this.openGiven(given)
+    await this.lockCluster(session)
+    const {topology} = session
+    const [replica, primary] = [topology.nodesById.get(saved.replica.id), topology.nodesById.get(saved.primary.id)]
+    if (!replica) this.requireNoShift(given, [`${saved.replica.address} is no member any more`])
+    const isReplaced = !primary || primary.primaryId === saved.replica.id || slotsOf(topology, primary.id).length === 0
+    if (replica?.role === 'primary' && isReplaced) {
+      this.print(`Nothing to do: ${saved.replica.address} has taken over from ${saved.primary.address} already.`)
+      return {outcome: 'nothing-to-do', way: this.#way, plan: saved, elapsedMs: 0}
+    }
+    if (replica?.primaryId !== saved.primary.id) {
+      const is = replica?.primaryId === undefined ? 'is a primary' : `follows ${labelId(topology, replica.primaryId)}`
+      this.requireNoShift(given, [`${saved.replica.address} ${is}, and followed ${saved.primary.address} then`])
+    }
+    return this.#failOver(session, saved.replica.id)
+  }
+
+  get #way(): 'coordinated' | 'force' | 'takeover' {
+    return this.flags.takeover ? 'takeover' : this.flags.force ? 'force' : 'coordinated'
+  }
+
+  async #failOver(session: ClusterSession, nodeId: NodeId): Promise<FailoverReport> {
+    const startedAt = performance.now()
+    const way = this.#way
+    const plan = planFailover(session.topology, {nodeId, way})
     const slots = plural(countSlots(plan.slots), 'slot')
     const lag = plan.lagBytes === undefined ? 'nobody knows how far behind' : `${formatBytes(plan.lagBytes)} behind`
     this.print(`${plan.replica.address} takes over ${slots} from ${plan.primary.address} (${lag}).`)
     for (const warning of plan.warnings) this.warnOperator(warning)
+    await this.savePlan(plan, session.topology)
     if (this.flags['dry-run']) return {outcome: 'planned', way, plan, elapsedMs: 0}
     await this.confirm(`Let ${plan.replica.address} take over?`)
     const outcome = await failOver(session, plan, way, {

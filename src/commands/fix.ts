@@ -1,20 +1,24 @@
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand, seedFromWords} from '../lib/cli/cluster-command.ts'
-import {changeFlags, duration} from '../lib/cli/flags.ts'
+import {seedsFromWords} from '../lib/cli/cluster-command.ts'
+import {changeFlags, duration, lockFlags, planFlags} from '../lib/cli/flags.ts'
+import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
+import {readClusterNodes} from '../lib/engine/cluster-nodes.ts'
 import {restoreSettings} from '../lib/engine/hold-setting.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../lib/engine/pace.ts'
-import {lookForRepairs, type RepairOutcome, runRepairs} from '../lib/engine/run-repairs.ts'
+import {allowedPart, lookForRepairs, type RepairOutcome, runRepairs} from '../lib/engine/run-repairs.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
-import {CancelledError, type ClusterError, InterruptedError, RefusedError, UsageError} from '../lib/errors.ts'
+import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../lib/errors.ts'
+import {slotsGivenUp} from '../lib/plan/consent.ts'
 import {slotsOfRepair} from '../lib/plan/repair.ts'
 import type {Repair, RepairPlan} from '../lib/plan/repair-plan.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {describeRepair, flagsFor, renderRepairPlan} from '../lib/render/repairs.ts'
 import {SLOT_COUNT} from '../lib/slots/slot.ts'
-import {formatSlots, parseRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
-import {isAlive, type RunRecord, readRuns, startedMoves} from '../lib/state/run-journal.ts'
-import {seedAddress} from '../lib/topology/queries.ts'
+import {formatSlots} from '../lib/slots/slot-ranges.ts'
+import {saveBeforeState} from '../lib/state/before-state.ts'
+import {type RunRecord, readRuns, startedMoves} from '../lib/state/run-journal.ts'
+import {labelId, seedAddress} from '../lib/topology/queries.ts'
 
 interface FixReport {
   readonly outcome: 'done' | 'planned' | 'nothing-to-do'
@@ -22,16 +26,18 @@ interface FixReport {
   readonly done: readonly Repair[]
   readonly keysMoved: number
   readonly elapsedMs: number
+  /** The file that tells what the cluster was like before, where something was done that cannot be undone. */
+  readonly beforeState?: string
 }
 
-export default class Fix extends ClusterCommand<typeof Fix> {
+export default class Fix extends PlannedCommand<typeof Fix> {
   static override summary = 'Put slots in order: open, uncovered, doubted ones, and keys that are out of reach.'
 
   static override description = [
     'Shows each repair with its grounds and its risk. --yes carries out the safe ones; the others need --allow disruptive or --accept-data-loss. A move that was cut off is finished the way it was going, and keys that two nodes hold are compared.',
     'Exit codes: 0 the slots are in order; 2 the words make no sense; 3 something is left, and nothing was changed; 4 a node did not answer, or said no; 5 part of it was repaired; 130 stopped.',
   ].join('\n\n')
-  static override usage = '<%= command.id %> [SEED]'
+  static override usage = '<%= command.id %> [SEED…]'
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --dry-run',
@@ -45,12 +51,14 @@ export default class Fix extends ClusterCommand<typeof Fix> {
 
   static override flags = {
     ...changeFlags,
+    ...lockFlags,
+    ...planFlags,
     allow: Flags.option({options: ['disruptive'] as const})({
       summary: 'Also repairs that clients notice, such as a replica that takes over.',
     }),
     'accept-data-loss': Flags.string({
-      summary: 'Also repairs that give up keys, of these slots.',
-      helpValue: 'SLOTS|all',
+      summary: 'Also repairs that give up keys: of these slots, or of the shard of this node.',
+      helpValue: 'SLOTS|NODE|all',
     }),
     'on-conflict': Flags.option({options: ['fail', 'source', 'target'] as const})({
       summary: 'Whose copy wins when two nodes hold a key with different values; target: where it belongs.',
@@ -74,14 +82,17 @@ export default class Fix extends ClusterCommand<typeof Fix> {
   }
 
   async run(): Promise<FixReport> {
-    const given = this.#givenUp()
+    const session = this.given
+      ? await this.openGiven(this.given)
+      : await this.openCluster(seedsFromWords(this.args.seed))
+    const given = slotsGivenUp(this.flags['accept-data-loss'], session.topology)
     const isAllowed = (repair: Repair): boolean =>
       repair.risk === 'safe' ||
       (repair.risk === 'disruptive' && this.flags.allow === 'disruptive') ||
       (repair.risk === 'data-loss' && slotsOfRepair(repair).every((slot) => given.has(slot)))
-    const session = await this.openCluster(seedFromWords(this.args.seed))
     await session.requireOneCluster()
-    const records = this.#records(session)
+    await this.lockCluster(session)
+    const records = readRuns(process.env, session.topology)
     const look = {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.flags['with-unreachable-primaries'],
@@ -89,15 +100,21 @@ export default class Fix extends ClusterCommand<typeof Fix> {
     }
     const plan = await this.stoppable(lookForRepairs(session, {...look, signal: this.stopSignal}))
     const report = {plan, done: [], keysMoved: 0, elapsedMs: 0}
+    if (this.given) this.#requireSameRepairs(this.given, session, plan)
     if (plan.repairs.length === 0 && plan.obstacles.length === 0) {
+      await this.savePlan(plan, session.topology)
       this.print(`Nothing to repair: all ${SLOT_COUNT} slots are covered, closed and agreed on.`)
       return {outcome: 'nothing-to-do', ...report}
     }
     this.print(renderRepairPlan(plan, session.topology, this.style))
+    await this.savePlan(plan, session.topology)
     if (this.flags['dry-run']) return {outcome: 'planned', ...report}
-    const allowed = plan.repairs.filter(isAllowed)
+    const allowed = plan.repairs.filter((repair) => allowedPart(repair, isAllowed))
     if (allowed.length === 0) throw this.#refusal(session, plan)
     await this.confirm(this.#question(allowed, plan))
+    // Further repairs turn up on the way.
+    const mayLose = this.flags.allow !== undefined || given.size > 0
+    const saved = mayLose ? {beforeState: await this.#saveBefore(session, plan)} : {}
     const outcome = await runRepairs(session, plan, {
       ...look,
       isAllowed,
@@ -109,43 +126,61 @@ export default class Fix extends ClusterCommand<typeof Fix> {
     })
     await this.#restoreSettings(session, records)
     const {done, keysMoved, elapsedMs} = outcome
-    if (!outcome.isInOrder) throw this.#incomplete(session, plan, outcome)
+    if (!outcome.isInOrder) throw this.#incomplete(session, plan, outcome, saved)
     const what = keysMoved > 0 ? ` with ${plural(keysMoved, 'key')} moved` : ''
     this.print(
       `${plural(done.length, 'repair')} done in ${formatDuration(elapsedMs)}${what}; all ${SLOT_COUNT} slots are covered, closed and agreed on.`,
     )
-    return {outcome: 'done', plan, done, keysMoved, elapsedMs}
+    if (outcome.notServing.length > 0) {
+      const names = outcome.notServing.map((id) => labelId(session.topology, id)).join(', ')
+      this.warnOperator(`cluster_state is still fail on ${names}: see with rcluster check why.`)
+    }
+    return {outcome: 'done', plan, done, keysMoved, elapsedMs, ...saved}
   }
 
-  #givenUp(): ReadonlySet<number> {
-    const text = this.flags['accept-data-loss']
-    if (text === undefined) return new Set()
-    if (text === 'all') return new Set(slotsInRanges([{start: 0, end: SLOT_COUNT - 1}]))
+  protected override applySaved(): Promise<FixReport> {
+    return this.run()
+  }
+
+  /**
+   * Repairs are found anew by a look at what is there; those of a saved plan that it does not ask for any more are done.
+   * What one repair uncovers, such as keys that can travel now, is of the same slots and of no other risk.
+   */
+  #requireSameRepairs(given: GivenPlan, session: ClusterSession, {repairs}: RepairPlan): void {
+    const saved = given.file.plan as RepairPlan
+    const slots = new Set(saved.repairs.flatMap((repair) => slotsOfRepair(repair)))
+    const risks = new Set<string>(['safe', ...saved.repairs.map(({risk}) => risk)])
+    const shifts = repairs.flatMap((repair) => {
+      const others = slotsOfRepair(repair).filter((slot) => !slots.has(slot))
+      const what = describeRepair(repair, session.topology)
+      if (others.length > 0) return [`slots ${formatSlots(others)} are out of order now: ${what}`]
+      return risks.has(repair.risk) ? [] : [`slots ${repair.slots} need more now (${repair.risk}): ${what}`]
+    })
+    this.requireNoShift(given, shifts)
+  }
+
+  /** @throws RefusedError when it cannot be saved: what cannot be undone is not begun then. */
+  async #saveBefore(session: ClusterSession, plan: RepairPlan): Promise<string> {
+    const words = await readClusterNodes(session)
     try {
-      return new Set(slotsInRanges(parseRanges(text)))
+      const file = saveBeforeState(process.env, 'fix', plan, session.topology, words)
+      this.print(`What every node says now is saved in ${file}`)
+      return file
     } catch (error) {
-      throw new UsageError(`--accept-data-loss: ${(error as Error).message}`, {
-        suggestions: ['For example: --accept-data-loss 0-99,4000, or --accept-data-loss all'],
-      })
+      throw new RefusedError(
+        'unfit-folder',
+        `nothing was changed: what the nodes say now could not be saved (${(error as Error).message})`,
+        {suggestions: ['Make room, or name another folder: XDG_STATE_HOME'], cause: error},
+      )
     }
   }
 
-  /** @throws RefusedError while another run is moving slots. */
-  #records(session: ClusterSession): readonly RunRecord[] {
-    const records = readRuns(process.env, session.topology)
-    const busy = records.find(isAlive)
-    if (!busy || this.flags['dry-run']) return records
-    throw new RefusedError(
-      'busy',
-      `another rcluster (process ${busy.pid}, since ${busy.startedAt}) is moving slots of this cluster`,
-      {suggestions: ['Wait until it is done, or stop it with Ctrl-C there']},
-    )
-  }
-
   #question(allowed: readonly Repair[], {repairs}: RepairPlan): string {
-    if (allowed.length === repairs.length) return `Carry out ${plural(repairs.length, 'repair')}?`
+    const isLossy = allowed.some(({risk}) => risk === 'data-loss')
+    const loss = isLossy ? ', and give up keys as --accept-data-loss allows' : ''
+    if (allowed.length === repairs.length) return `Carry out ${plural(repairs.length, 'repair')}${loss}?`
     const numbers = formatSlots(allowed.map((repair) => repairs.indexOf(repair) + 1))
-    return `Carry out ${allowed.length} of ${plural(repairs.length, 'repair')} (${numbers})?`
+    return `Carry out ${allowed.length} of ${plural(repairs.length, 'repair')} (${numbers})${loss}?`
   }
 
   /** What runs that were cut off had changed for their time. Their records stay: they may have more to do. */
@@ -172,14 +207,23 @@ export default class Fix extends ClusterCommand<typeof Fix> {
 
   /** The command that would do what is left, and what else can be done about it. */
   #whatNext(session: ClusterSession, {repairs, obstacles}: RepairPlan): string[] {
-    const flags = flagsFor(repairs)
+    const lossy = repairs.filter(({risk}) => risk === 'data-loss')
+    const flags = flagsFor(repairs.filter((repair) => !lossy.includes(repair)))
+    const command = `rcluster fix ${seedAddress(session.topology)} --yes`
+    // Each consent for itself: a line that is copied must not give up more than it has to.
     return [
-      ...(flags.length > 0 ? [`rcluster fix ${seedAddress(session.topology)} --yes ${flags.join(' ')}`] : []),
+      ...(flags.length > 0 ? [`${command} ${flags.join(' ')}`] : []),
+      ...(lossy.length > 0 ? [`Only where the keys are lost for good: ${command} ${flagsFor(lossy).join(' ')}`] : []),
       ...obstacles.flatMap(({suggestions}) => suggestions),
     ]
   }
 
-  #incomplete(session: ClusterSession, plan: RepairPlan, outcome: RepairOutcome): ClusterError {
+  #incomplete(
+    session: ClusterSession,
+    plan: RepairPlan,
+    outcome: RepairOutcome,
+    saved: {readonly beforeState?: string},
+  ): ClusterError {
     const {topology} = session
     const {done, failures, left, keysMoved} = outcome
     const reasons = failures.map(
@@ -191,10 +235,11 @@ export default class Fix extends ClusterCommand<typeof Fix> {
       ...notAllowed.map((repair) => `not allowed: ${describeRepair(repair, topology)}`),
       ...left.obstacles.map(({message}) => message),
     ]
-    const stopped = outcome.isStopped ? 'stopped' : ''
+    const {reason} = this.stopSignal
+    const stopped = outcome.isStopped ? (reason instanceof CancelledError ? 'stopped' : (reason as Error).message) : ''
     const rest = [stopped, ...told].filter((text) => text !== '').join('; ') || 'not all nodes agree yet'
     const facts = {
-      details: {plan, done, left, keysMoved},
+      details: {plan, done, left, keysMoved, ...saved},
       suggestions: [
         ...new Set([
           ...failures.flatMap(({error}) => error.suggestions),
@@ -205,7 +250,7 @@ export default class Fix extends ClusterCommand<typeof Fix> {
       cause: failures[0]?.error,
     }
     const message = `${plural(done.length, 'repair')} done, then: ${rest}`
-    if (outcome.isStopped && this.stopSignal.reason instanceof CancelledError) return new CancelledError(message, facts)
+    if (outcome.isStopped && reason instanceof CancelledError) return new CancelledError(message, facts)
     // A repair that failed may have done part of its work.
     if (done.length > 0 || failures.some(({error}) => !(error instanceof RefusedError))) {
       return new InterruptedError(message, facts)

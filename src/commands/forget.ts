@@ -1,13 +1,15 @@
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand} from '../lib/cli/cluster-command.ts'
-import {changeFlags} from '../lib/cli/flags.ts'
+import {changeFlags, lockFlags, planFlags, watchFlag} from '../lib/cli/flags.ts'
 import {parseNodeReference} from '../lib/cli/node-argument.ts'
-import {forgetNodes} from '../lib/engine/forget-nodes.ts'
+import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
+import {forgetNodes, type Victims} from '../lib/engine/forget-nodes.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {Stages} from '../lib/engine/stages.ts'
+import {type WatchOutcome, watchForgotten} from '../lib/engine/watch-forgotten.ts'
 import {UsageError} from '../lib/errors.ts'
 import {requireForgettable} from '../lib/plan/forget.ts'
-import {formatDuration} from '../lib/render/amounts.ts'
+import type {ForgetPlan} from '../lib/plan/plan-file.ts'
+import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {formatAddress, type NodeId} from '../lib/topology/model.ts'
 import {labelId} from '../lib/topology/queries.ts'
 
@@ -19,15 +21,17 @@ interface ForgetReport {
   /** Members that did not answer and so still know them. */
   readonly notTold: readonly string[]
   readonly elapsedMs: number
+  /** With --watch. */
+  readonly watch?: WatchOutcome
 }
 
 /** Half of the 60 s for which the servers ban a forgotten node. */
 const DEADLINE_MS = 30_000
 
-export default class Forget extends ClusterCommand<typeof Forget> {
+export default class Forget extends PlannedCommand<typeof Forget> {
   static override summary = 'Make every node forget nodes that are gone.'
   static override description = [
-    'For ghosts, failed nodes and handshakes that nobody answers. Says it is done when no node that answers knows them. A node that owns slots, is alive or has replicas is not for forget: see del-node.',
+    'For ghosts, failed nodes and handshakes that nobody answers. Says it is done when no node that answers knows them; --watch stays until the ban of a minute is over, and forgets again what comes back. A node that owns slots, is alive or has replicas is not for forget: see del-node.',
     'Exit codes: 0 forgotten, or not known before; 2 the words make no sense; 3 a node owns slots, is alive or has replicas; 4 a node did not answer, or said no; 5 some node still knows one, the command can be run again; 130 stopped.',
   ].join('\n\n')
   static override usage = ['forget SEED NODE…', 'forget NODE…']
@@ -41,28 +45,60 @@ export default class Forget extends ClusterCommand<typeof Forget> {
       multiple: true,
     }),
   }
-  static override flags = {...changeFlags}
+  static override flags = {...changeFlags, ...lockFlags, ...planFlags, watch: watchFlag}
 
   async run(): Promise<ForgetReport> {
-    const startedAt = performance.now()
     const {seed, victims: words} = this.#words()
     const session = await this.openCluster(seed)
     await session.requireOneCluster()
+    await this.lockCluster(session)
     const ids = new Set<NodeId>()
     const handshakes = new Set<string>()
+    const unknown = new Set<NodeId>()
     for (const text of words) {
       const address = handshakeAt(session, text)
       if (address !== undefined) handshakes.add(address)
-      else if (!isUnknownId(session, text)) ids.add((await this.findNode(session, text)).id)
+      else if (isUnknownId(session, text)) unknown.add(text.trim().toLowerCase())
+      else ids.add((await this.findNode(session, text)).id)
     }
+    return this.#forget(session, ids, handshakes, unknown, words)
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<ForgetReport> {
+    const saved = given.file.plan as ForgetPlan
+    const session = await this.openGiven(given, saved.ids)
+    await this.lockCluster(session)
+    const {nodesById, handshakes} = session.topology
+    const met = new Set(handshakes.map(({address}) => formatAddress(address)))
+    return this.#forget(
+      session,
+      new Set(saved.ids.filter((id) => nodesById.has(id))),
+      new Set(saved.handshakes.filter((address) => met.has(address))),
+      new Set(saved.ids.filter((id) => !nodesById.has(id))),
+      [...saved.ids, ...saved.handshakes],
+    )
+  }
+
+  async #forget(
+    session: ClusterSession,
+    ids: ReadonlySet<NodeId>,
+    handshakes: ReadonlySet<string>,
+    unknown: ReadonlySet<string>,
+    words: readonly string[],
+  ): Promise<ForgetReport> {
+    const startedAt = performance.now()
     requireForgettable(session.topology, [...ids])
     const names = [...[...ids].map((id) => labelId(session.topology, id)), ...handshakes]
     const report = {ids: [...ids], handshakes: [...handshakes], notTold: []}
     if (names.length === 0) {
-      this.print(`Nothing to do: no node that answers knows ${words.join(', ')}.`)
-      return {outcome: 'nothing-to-do', ...report, elapsedMs: 0}
+      this.print(`Nothing to do: no node that answers knows ${words.join(', ') || 'what was to be forgotten'}.`)
+      await this.savePlan({version: 1, kind: 'forget', ids: [], handshakes: []}, session.topology)
+      const isWatched = this.flags.watch && !this.flags['dry-run']
+      const watched = isWatched ? await this.#watch(session, {ids: unknown}, []) : {}
+      return {outcome: 'nothing-to-do', ...report, elapsedMs: 0, ...watched}
     }
     this.print(`To be forgotten by all: ${names.join(', ')}`)
+    await this.savePlan({version: 1, kind: 'forget', ids: [...ids], handshakes: [...handshakes]}, session.topology)
     if (this.flags['dry-run']) return {outcome: 'planned', ...report, elapsedMs: 0}
     await this.confirm(`Forget ${names.join(', ')}?`)
     const stages = new Stages({deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()})
@@ -70,12 +106,24 @@ export default class Forget extends ClusterCommand<typeof Forget> {
     const notTold = await forgetNodes(session, {ids, handshakeAddresses: handshakes}, stages)
     const elapsedMs = performance.now() - startedAt
     this.print(`Forgotten in ${formatDuration(elapsedMs)}: no node that answers knows ${names.join(', ')} any more.`)
-    if (notTold.length > 0) {
+    const watched = this.flags.watch ? await this.#watch(session, {ids, handshakeAddresses: handshakes}, notTold) : {}
+    if (notTold.length > 0 && !this.flags.watch) {
       this.warnOperator(
-        `${notTold.join(', ')} did not answer and will make the others know the forgotten nodes again: run the command again when all are back, or forget those as well.`,
+        `${notTold.join(', ')} did not answer and will make the others know the forgotten nodes again: run the command again when all are back, with --watch while they come, or forget those as well.`,
       )
     }
-    return {outcome: 'forgotten', ...report, notTold, elapsedMs}
+    return {outcome: 'forgotten', ...report, notTold, elapsedMs, ...watched}
+  }
+
+  async #watch(session: ClusterSession, victims: Victims, notTold: readonly string[]): Promise<{watch: WatchOutcome}> {
+    const watch = await watchForgotten(session, victims, {
+      notTold,
+      signal: this.stopSignal,
+      listener: this.listener(),
+    })
+    const again = watch.returns === 0 ? '' : `, after being forgotten again ${plural(watch.returns, 'time')}`
+    this.print(`Watched for ${formatDuration(watch.watchedMs)}: they stay forgotten${again}.`)
+    return {watch}
   }
 
   /** The seed is the first of several words, when it is an address and no --seed was given. */

@@ -1,7 +1,8 @@
+import path from 'node:path'
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand, seedFromWords} from '../lib/cli/cluster-command.ts'
-import {changeFlags, list, positiveInteger, size, wholeNumber} from '../lib/cli/flags.ts'
+import {seedFromWords} from '../lib/cli/cluster-command.ts'
+import {changeFlags, list, planFlags, positiveInteger, size, wholeNumber} from '../lib/cli/flags.ts'
 import {
   atSource,
   measureClockShift,
@@ -12,13 +13,15 @@ import {
 } from '../lib/cli/import-source.ts'
 import {parseAddressReference} from '../lib/cli/node-argument.ts'
 import {parseInteger} from '../lib/cli/numbers.ts'
+import {PlannedCommand} from '../lib/cli/planned-command.ts'
 import {askSecret} from '../lib/cli/prompt.ts'
 import {Import, type ImportOutcome, requireUnmoved, type Verification} from '../lib/engine/import-keys.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {CancelledError, ClusterError, InterruptedError, NodeError, RefusedError, UsageError} from '../lib/errors.ts'
 import {requireServing} from '../lib/findings/require.ts'
 import {type ImportPlan, planImport} from '../lib/plan/import.ts'
-import type {ConnectionOptions} from '../lib/redis/connect.ts'
+import type {CopyPlan} from '../lib/plan/plan-file.ts'
+import type {ConnectionOptions} from '../lib/redis/connection-options.ts'
 import {openSourcePort} from '../lib/redis/source-client.ts'
 import {formatBytes, formatCount, formatDuration, plural} from '../lib/render/amounts.ts'
 import {
@@ -64,7 +67,7 @@ const DIFFERENCES = {
   unknown: 'its type cannot be compared, and the serialised forms differ',
 }
 
-export default class ImportCommand extends ClusterCommand<typeof ImportCommand> {
+export default class ImportCommand extends PlannedCommand<typeof ImportCommand> {
   static override summary = 'Copy the keys of a server, or of another cluster, into the cluster.'
 
   static override description = [
@@ -85,6 +88,7 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
 
   static override flags = {
     ...changeFlags,
+    ...planFlags,
     ...sourceFlags,
     'on-conflict': Flags.option({options: ['fail', 'skip', 'replace'] as const})({
       summary: 'A key that the cluster has with another value: count it as failed, leave it, or overwrite it.',
@@ -134,7 +138,9 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
     }
     const reference = parseAddressReference(from)
     const wishes = this.#wishes()
-    const session = await this.openCluster(seedFromWords(this.args.seed))
+    const session = this.given
+      ? await this.openGiven(this.given)
+      : await this.openCluster(seedFromWords(this.args.seed))
     await session.requireOneCluster()
     requireServing(session.topology)
     const options = await this.#sourceOptions(reference)
@@ -146,6 +152,43 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
     }
   }
 
+  /** What is there already is only compared: a second run copies nothing. */
+  protected override applySaved(): Promise<ImportReport> {
+    return this.run()
+  }
+
+  /** The source without its password, and files by paths that hold from everywhere. */
+  protected override optionsToSave(): Readonly<Record<string, unknown>> {
+    const reference = parseAddressReference(this.flags.from ?? '')
+    const whole = (file: string | undefined): string | undefined =>
+      file === undefined || file === '-' ? undefined : path.resolve(file)
+    return {
+      from: formatAddress(reference.address),
+      'from-user': this.flags['from-user'] ?? reference.username,
+      'from-tls': this.flags['from-tls'] || (reference.tls ?? false),
+      'from-password-file': whole(this.flags['from-password-file']),
+      'from-cacert': whole(this.flags['from-cacert']),
+      'from-cert': whole(this.flags['from-cert']),
+      'from-key': whole(this.flags['from-key']),
+    }
+  }
+
+  /** Counts change all the time; which database goes where does not by itself. */
+  #requireSameRoutes({routes}: ImportPlan): void {
+    if (!this.given) return
+    const saved = (this.given.file.plan as CopyPlan).routes
+    const known = new Map(saved.map(({from, to}) => [from, to]))
+    const shifts = routes.flatMap(({from, to}) => {
+      if (known.get(from) === to) return []
+      return [
+        known.has(from)
+          ? `database ${from} of the source would go to ${to}, and not to ${known.get(from)}`
+          : `database ${from} of the source has keys now`,
+      ]
+    })
+    this.requireNoShift(this.given, shifts)
+  }
+
   async #import(
     session: ClusterSession,
     source: Source,
@@ -155,13 +198,16 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
     const {match, 'dry-run': isDryRun, verify: isVerifying} = this.flags
     this.#requireSense(session, source)
     const plan = planImport(source.keysByDatabase, await this.#countDatabases(session), wishes)
+    this.#requireSameRoutes(plan)
     const {address, server} = source
+    const saved: CopyPlan = {...plan, version: 1, kind: 'import', source: {address, server}}
     const isCluster = source.session !== undefined
     const facts = {address, server, primaries: isCluster ? source.servers.length : undefined}
     this.print(renderImportPlan(plan, facts, this.#targetFacts(session), this.style))
     const nothing = {source: facts, plan, counts: undefined, failures: [], verification: undefined, elapsedMs: 0}
     if (plan.routes.length === 0) {
       this.print('Nothing to do: there are no keys to take.')
+      await this.savePlan(saved, session.topology)
       return {outcome: 'nothing-to-do', ...nothing}
     }
     const clockShiftMs = await this.stoppable(measureClockShift(source, session))
@@ -171,7 +217,8 @@ export default class ImportCommand extends ClusterCommand<typeof ImportCommand> 
       )
     }
     this.#warnOfMemory(session, source, plan)
-    if (isDryRun && !isVerifying) return {outcome: 'planned', ...nothing}
+    await this.savePlan(saved, session.topology)
+    if (isDryRun && (!isVerifying || this.isSaving)) return {outcome: 'planned', ...nothing}
     const keys = plan.routes.reduce((sum, route) => sum + route.keys, 0)
     const expected = match === undefined ? keys : undefined
     if (!isDryRun) {

@@ -1,10 +1,13 @@
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand} from '../lib/cli/cluster-command.ts'
-import {changeFlags} from '../lib/cli/flags.ts'
+import {changeFlags, lockFlags, planFlags} from '../lib/cli/flags.ts'
+import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
 import {followPrimary} from '../lib/engine/follow-primary.ts'
+import type {ClusterSession} from '../lib/engine/session.ts'
 import {UsageError} from '../lib/errors.ts'
 import {planReplicate, type ReplicatePlan} from '../lib/plan/replicate.ts'
+import {compareGround} from '../lib/plan/shift.ts'
 import {formatDuration} from '../lib/render/amounts.ts'
+import {labelId} from '../lib/topology/queries.ts'
 
 interface ReplicateReport {
   readonly outcome: 'replicating' | 'nothing-to-do' | 'planned'
@@ -15,7 +18,7 @@ interface ReplicateReport {
 /** The first synchronisation copies all keys. */
 const DEADLINE_MS = 600_000
 
-export default class Replicate extends ClusterCommand<typeof Replicate> {
+export default class Replicate extends PlannedCommand<typeof Replicate> {
   static override summary = 'Make a node the replica of another primary.'
   static override description = [
     'The node is a replica, or a primary without slots, keys and replicas. It drops its copy and takes all keys of the primary. Says it is done when every node knows it and the replication link is up.',
@@ -30,10 +33,9 @@ export default class Replicate extends ClusterCommand<typeof Replicate> {
     replica: word({description: 'the node that is to follow'}),
     primary: word({description: 'the primary that it is to follow'}),
   }
-  static override flags = {...changeFlags}
+  static override flags = {...changeFlags, ...lockFlags, ...planFlags}
 
   async run(): Promise<ReplicateReport> {
-    const startedAt = performance.now()
     const {replica, primary} = this.args
     if (replica === undefined || primary === undefined) {
       throw new UsageError('replicate needs the replica and the primary that it is to follow', {
@@ -42,14 +44,44 @@ export default class Replicate extends ClusterCommand<typeof Replicate> {
     }
     const session = await this.openCluster(this.seedsAmong([primary, replica]))
     await session.requireOneCluster()
+    await this.lockCluster(session)
     const plan = planReplicate(session.topology, {
       replicaId: (await this.findNode(session, replica)).id,
       primaryId: (await this.findNode(session, primary)).id,
     })
+    return this.#follow(session, plan)
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<ReplicateReport> {
+    const {replica, primary, primaryBefore} = given.file.plan as ReplicatePlan
+    const session = await this.openGiven(given)
+    await this.lockCluster(session)
+    const {topology} = session
+    const {standIns} = compareGround(given.file.cluster, topology, {})
+    const leader = standIns.get(primary.id) ?? primary.id
+    const now = topology.nodesById.get(replica.id)
+    const gone = [replica, primary].filter(({id}) => !topology.nodesById.has(standIns.get(id) ?? id))
+    this.requireNoShift(
+      given,
+      gone.map(({address}) => `${address} is no member any more`),
+    )
+    const before = primaryBefore && (standIns.get(primaryBefore) ?? primaryBefore)
+    if (now && now.primaryId !== leader && now.primaryId !== before) {
+      const [is, was] = [now.primaryId, primaryBefore].map((id) =>
+        id === undefined ? 'a primary' : `a replica of ${labelId(topology, id)}`,
+      )
+      this.requireNoShift(given, [`${replica.address} is ${is}, and was ${was} then`])
+    }
+    return this.#follow(session, planReplicate(topology, {replicaId: replica.id, primaryId: leader}))
+  }
+
+  async #follow(session: ClusterSession, plan: ReplicatePlan): Promise<ReplicateReport> {
+    const startedAt = performance.now()
     const {replica: follower, primary: leader} = plan
     const isFollowing = plan.primaryBefore === leader.id
     if (this.flags['dry-run']) {
       this.print(`${follower.address} ${isFollowing ? 'follows' : 'would follow'} ${leader.address}.`)
+      await this.savePlan(plan, session.topology)
       return {outcome: 'planned', plan, elapsedMs: 0}
     }
     if (!isFollowing) {

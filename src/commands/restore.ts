@@ -2,9 +2,9 @@ import {existsSync} from 'node:fs'
 import path from 'node:path'
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand} from '../lib/cli/cluster-command.ts'
-import {changeFlags, size} from '../lib/cli/flags.ts'
-import type {BusyKeyPolicy, LoadOutcome} from '../lib/engine/load-keys.ts'
+import {changeFlags, lockFlags, planFlags, size} from '../lib/cli/flags.ts'
+import {PlannedCommand} from '../lib/cli/planned-command.ts'
+import type {BusyKeyPolicy, LoadOutcome} from '../lib/engine/load-outcome.ts'
 import {type BackupSet, type CheckedFile, checkFile, findBackup} from '../lib/engine/read-backup.ts'
 import {restoreKeys, restoreUsers, type Verification, verifyKeys} from '../lib/engine/restore-backup.ts'
 import {planFunctions, restoreLibraries} from '../lib/engine/restore-functions.ts'
@@ -13,6 +13,7 @@ import type {ClusterSession} from '../lib/engine/session.ts'
 import {mapBounded} from '../lib/engine/waiting.ts'
 import {CancelledError, ClusterError, InterruptedError, RefusedError, UsageError} from '../lib/errors.ts'
 import {requireFitForMoves} from '../lib/findings/require.ts'
+import type {RestorePlan} from '../lib/plan/plan-file.ts'
 import {formatCount, plural} from '../lib/render/amounts.ts'
 import {renderKey, renderRestored, renderRestoreFiles} from '../lib/render/backup.ts'
 import {SLOT_COUNT} from '../lib/slots/slot.ts'
@@ -36,7 +37,7 @@ interface RestoreReport {
   readonly elapsedMs: number
 }
 
-export default class Restore extends ClusterCommand<typeof Restore> {
+export default class Restore extends PlannedCommand<typeof Restore> {
   static override summary = 'Load a backup, or RDB files, into a cluster of any size.'
 
   static override description = [
@@ -57,6 +58,8 @@ export default class Restore extends ClusterCommand<typeof Restore> {
 
   static override flags = {
     ...changeFlags,
+    ...lockFlags,
+    ...planFlags,
     'on-conflict': Flags.option({options: ['fail', 'skip', 'replace'] as const})({
       summary: 'Restore into a cluster that is not empty, and whose value wins; equal ones are no conflict.',
     }),
@@ -72,13 +75,21 @@ export default class Restore extends ClusterCommand<typeof Restore> {
     const {sources, nodes} = this.#words()
     const backup = await findBackup(sources, this.flags['allow-partial'])
     const users = this.#users(backup)
-    const session = await this.openCluster(nodes)
+    const session = this.given ? await this.openGiven(this.given) : await this.openCluster(nodes)
     this.#requireCluster(session, nodes)
     await this.stoppable(session.requireOneCluster())
+    await this.lockCluster(session)
     requireFitForMoves(session.topology, {resumable: []})
     const files = await this.#check(backup)
-    const conflicts = this.flags['on-conflict']
+    this.#requireSameFiles(files)
+    // Keys that are there with the same value are what an earlier run of the plan has written.
+    const conflicts = this.flags['on-conflict'] ?? (this.given ? 'fail' : undefined)
     const target = await this.stoppable(inspectTarget(session))
+    if (this.given && this.flags['on-conflict'] === undefined && target.keys > totalKeys(files)) {
+      this.requireNoShift(this.given, [
+        `the cluster holds ${plural(target.keys, 'key')}, and the plan brings ${formatCount(totalKeys(files))}`,
+      ])
+    }
     requireRestorable(files, target, conflicts)
     const policy: BusyKeyPolicy = conflicts ?? 'fail'
     const libraries = await this.stoppable(
@@ -96,6 +107,11 @@ export default class Restore extends ClusterCommand<typeof Restore> {
       functions: names,
     }
     this.#show(files, names, session)
+    const sizes = files.map(({source, census, bytes}) => ({path: path.resolve(source.path), keys: census.keys, bytes}))
+    await this.savePlan(
+      {version: 1, kind: 'restore', sources: sources.map((one) => path.resolve(one)), files: sizes},
+      session.topology,
+    )
     const elapsed = (): number => performance.now() - startedAt
     if (this.flags['dry-run'])
       return {outcome: 'planned', ...report, users: users?.length ?? null, elapsedMs: elapsed()}
@@ -122,8 +138,25 @@ export default class Restore extends ClusterCommand<typeof Restore> {
     }
   }
 
+  /** What is there already is only compared: a second run writes nothing. */
+  protected override applySaved(): Promise<RestoreReport> {
+    return this.run()
+  }
+
+  #requireSameFiles(files: readonly CheckedFile[]): void {
+    if (!this.given) return
+    const now = new Map(files.map(({source, bytes}) => [path.resolve(source.path), bytes]))
+    const then = (this.given.file.plan as RestorePlan).files
+    const changed = then.filter((file) => now.get(file.path) !== file.bytes)
+    this.requireNoShift(
+      this.given,
+      changed.map((file) => `${file.path} had ${file.bytes} bytes then, and has ${now.get(file.path) ?? 'none'}`),
+    )
+  }
+
   /** A folder or files first, then nodes. */
   #words(): {sources: string[]; nodes: string[] | undefined} {
+    if (this.given) return {sources: [...(this.given.file.plan as RestorePlan).sources], nodes: undefined}
     const words = this.args.words ?? []
     const [first, ...others] = words
     if (first === undefined) {

@@ -1,15 +1,19 @@
 import {word} from '../lib/cli/args.ts'
-import {ClusterCommand, seedFromWords} from '../lib/cli/cluster-command.ts'
-import {changeFlags} from '../lib/cli/flags.ts'
+import {seedFromWords} from '../lib/cli/cluster-command.ts'
+import {changeFlags, lockFlags, planFlags} from '../lib/cli/flags.ts'
 import {parseInteger} from '../lib/cli/numbers.ts'
+import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
+import type {ClusterSession} from '../lib/engine/session.ts'
 import {type NodeTimeout, readNodeTimeouts, setNodeTimeout} from '../lib/engine/set-node-timeout.ts'
 import {ClusterError, InterruptedError, UsageError} from '../lib/errors.ts'
+import type {TimeoutPlan} from '../lib/plan/plan-file.ts'
 import {plural} from '../lib/render/amounts.ts'
 import {renderTable} from '../lib/render/table.ts'
 import {formatAddress, type NodeId} from '../lib/topology/model.ts'
+import {labelNode} from '../lib/topology/queries.ts'
 
 interface TimeoutReport {
-  readonly outcome: 'set' | 'planned'
+  readonly outcome: 'set' | 'planned' | 'nothing-to-do'
   readonly timeoutMs: number
   readonly nodes: readonly {
     readonly id: NodeId
@@ -23,7 +27,7 @@ interface TimeoutReport {
 /** What redis-cli takes at the least. */
 const LEAST_MS = 100
 
-export default class SetTimeout extends ClusterCommand<typeof SetTimeout> {
+export default class SetTimeout extends PlannedCommand<typeof SetTimeout> {
   static override summary = 'Set cluster-node-timeout on every node.'
   static override description = [
     'After that time without an answer a node is suspected, and a primary replaced by a replica. It is set, written to the configuration file of the node, and read again on each.',
@@ -34,7 +38,7 @@ export default class SetTimeout extends ClusterCommand<typeof SetTimeout> {
   static override args = {
     words: word({description: 'any node of the cluster, then the time in milliseconds', multiple: true}),
   }
-  static override flags = {...changeFlags}
+  static override flags = {...changeFlags, ...lockFlags, ...planFlags}
 
   async run(): Promise<TimeoutReport> {
     const words = this.args.words ?? []
@@ -46,12 +50,52 @@ export default class SetTimeout extends ClusterCommand<typeof SetTimeout> {
     }
     const timeoutMs = parseInteger(last, 'the time in milliseconds', LEAST_MS, 2 ** 31 - 1)
     const session = await this.openCluster(seedFromWords(words.slice(0, -1)))
+    await this.lockCluster(session)
+    return this.#set(session, timeoutMs)
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<TimeoutReport> {
+    const saved = given.file.plan as TimeoutPlan
+    const session = await this.openGiven(given)
+    await this.lockCluster(session)
+    return this.#set(session, saved.timeoutMs, (before) => {
+      const then = new Map(saved.nodes.map((node) => [node.id, node]))
+      const shifts = [
+        ...saved.nodes
+          .filter(({id}) => !session.topology.nodesById.has(id))
+          .map(({address}) => `${address} is no member any more`),
+        ...before.flatMap(({node, timeoutMs}) => {
+          const planned = then.get(node.id)
+          if (!planned) return [`${labelNode(node)} has joined`]
+          if (timeoutMs === planned.beforeMs || timeoutMs === saved.timeoutMs) return []
+          return [`${labelNode(node)} has ${timeoutMs ?? '?'} ms, and had ${planned.beforeMs ?? '?'} ms then`]
+        }),
+      ]
+      this.requireNoShift(given, shifts)
+    })
+  }
+
+  /** @param check of what the nodes have; only for a saved plan, of which nothing may be left to do. */
+  async #set(
+    session: ClusterSession,
+    timeoutMs: number,
+    check?: (before: readonly NodeTimeout[]) => void,
+  ): Promise<TimeoutReport> {
     const before = await this.stoppable(readNodeTimeouts(session))
-    this.print(this.#render(before, timeoutMs))
+    check?.(before)
     const documents = before.map(({node, timeoutMs: beforeMs}) => ({
       ...{id: node.id, address: formatAddress(node.address)},
       ...{beforeMs, isKept: false},
     }))
+    if (check && before.every((one) => one.timeoutMs === timeoutMs)) {
+      this.print(
+        `Nothing to do: cluster-node-timeout is ${timeoutMs} ms on all ${plural(before.length, 'node')} already.`,
+      )
+      return {outcome: 'nothing-to-do', timeoutMs, nodes: documents}
+    }
+    this.print(this.#render(before, timeoutMs))
+    const nodesThen = documents.map(({id, address, beforeMs}) => ({id, address, beforeMs}))
+    await this.savePlan({version: 1, kind: 'set-timeout', timeoutMs, nodes: nodesThen}, session.topology)
     if (this.flags['dry-run']) return {outcome: 'planned', timeoutMs, nodes: documents}
     await this.confirm(`Set cluster-node-timeout to ${timeoutMs} ms on ${plural(before.length, 'node')}?`)
     const after = await setNodeTimeout(session, timeoutMs)

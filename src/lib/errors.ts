@@ -24,13 +24,18 @@ export class ClusterError extends Error {
   readonly suggestions: readonly string[]
 
   constructor(code: ErrorCode, exitCode: number, message: string, facts: ErrorFacts = {}) {
-    super(message, facts.cause === undefined ? undefined : {cause: facts.cause})
+    super(withoutPassword(message), facts.cause === undefined ? undefined : {cause: facts.cause})
     this.name = new.target.name
     this.code = code
     this.exitCode = exitCode
     this.details = facts.details ?? {}
-    this.suggestions = facts.suggestions ?? []
+    this.suggestions = (facts.suggestions ?? []).map(withoutPassword)
   }
+}
+
+/** Errors repeat the words that they are about, and those may hold a password. */
+function withoutPassword(text: string): string {
+  return text.replace(/:\/\/\S*@/g, '://…@').replace(/--password=\S+/g, '--password=…')
 }
 
 /** The words of the command make no sense: unknown node, bad number, a question without a terminal. Exit 2. */
@@ -74,6 +79,7 @@ export type NodeFailure =
   | 'timeout' // connected or connecting, but no answer in time
   | 'closed' // the connection broke while an answer was due
   | 'not-redis' // something answers, but not with the Redis protocol
+  | 'garbled' // it speaks the protocol, but what it answers is no answer to the command
   | 'tls'
   | 'wrong-node' // CLUSTER MYID is not the node that was expected there
   // the server answered with an error

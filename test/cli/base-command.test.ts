@@ -196,9 +196,14 @@ describe('stopping', () => {
   })
 
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends it, exit 130', async (signal) => {
-    const timer = setTimeout(() => process.emit(signal, signal), 50)
+    const before = process.listenerCount(signal)
+    const timer = setInterval(() => {
+      if (process.listenerCount(signal) === before) return
+      clearInterval(timer)
+      process.emit(signal, signal)
+    }, 20)
     const {stderr, exitCode} = await probe('hang')
-    clearTimeout(timer)
+    clearInterval(timer)
     expect(stderr).toContain(`Stopped by ${signal}\n`)
     expect(exitCode).toBe(130)
   })

@@ -3,9 +3,11 @@ import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {seedFromWords} from '../../src/lib/cli/cluster-command.ts'
-import {connectionOptionsFrom, parseAddressMap} from '../../src/lib/cli/connection.ts'
+import {connectionOptionsFrom} from '../../src/lib/cli/connection.ts'
 import {type AddressReference, parseAddressReference} from '../../src/lib/cli/node-argument.ts'
 import {UsageError} from '../../src/lib/errors.ts'
+import type {ConnectionOptions} from '../../src/lib/redis/connection-options.ts'
+import type {NodeAddress} from '../../src/lib/topology/model.ts'
 
 let folder: string
 const file = (name: string) => path.join(folder, name)
@@ -23,6 +25,10 @@ afterAll(() => rmSync(folder, {recursive: true}))
 
 const references = (...urls: string[]): AddressReference[] => urls.map(parseAddressReference)
 
+/** As AUTH gets them, at a node that no rule is about. */
+const wordsOf = ({logins}: ConnectionOptions): string[] | undefined =>
+  logins?.at([{host: 'h', port: 1}]).login?.authWords()
+
 describe('the password', () => {
   const env = {RCLUSTER_PASSWORD: 'ours', VALKEYCLI_AUTH: 'valkey', REDISCLI_AUTH: 'redis'}
   test.each([
@@ -34,11 +40,13 @@ describe('the password', () => {
     {name: "redis-cli's variable", flags: {}, urls: [], env: {REDISCLI_AUTH: 'redis'}, expected: 'redis'},
     {name: 'none', flags: {}, urls: [], env: {}, expected: undefined},
   ])('comes from: $name', ({asked, flags, urls, env, expected}) => {
-    expect(connectionOptionsFrom(flags, asked, references(...urls), env).password).toBe(expected)
+    expect(wordsOf(connectionOptionsFrom(flags, asked, references(...urls), env))).toEqual(expected && [expected])
   })
 
   test('of a file is its first line', () => {
-    expect(connectionOptionsFrom({'password-file': file('password')}, undefined, [], {}).password).toBe('from file')
+    expect(wordsOf(connectionOptionsFrom({'password-file': file('password')}, undefined, [], {}))).toEqual([
+      'from file',
+    ])
   })
 
   test.each([
@@ -59,6 +67,66 @@ describe('the password', () => {
     expect(() => connectionOptionsFrom({}, undefined, references('redis://:a@h:1', 'redis://:b@h:2'), {})).toThrow(
       'more than one password',
     )
+  })
+})
+
+describe('a credentials file', () => {
+  const at = (lines: readonly string[], ...addresses: NodeAddress[]) => {
+    writeFileSync(file('credentials'), `${lines.join('\n')}\n`)
+    const logins = connectionOptionsFrom({credentials: file('credentials'), password: 'flag'}, undefined, [], {}).logins
+    const {login, peerLogin} = logins?.at(addresses) ?? {}
+    return {ours: login?.authWords(), peers: peerLogin?.migrateWords()}
+  }
+  const [inner, outer] = [
+    {host: '10.0.0.1', port: 6379},
+    {host: '127.0.0.1', port: 7000},
+  ]
+
+  test('has a login for a node by either of its addresses, the most telling line first', () => {
+    const lines = [
+      '# NODE USER PASSWORD',
+      '*  any one',
+      '10.0.0.1 host two',
+      '',
+      '10.0.0.1:6379 node three words # or four',
+    ]
+    expect(at(lines, inner).ours).toEqual(['node', 'three words # or four'])
+    expect(at(lines, outer, inner).ours).toEqual(['node', 'three words # or four'])
+    expect(at(lines, {...inner, port: 1}).ours).toEqual(['host', 'two'])
+    expect(at(lines, outer).ours).toEqual(['any', 'one'])
+    expect(at(['[fd00::2]:6379 - six'], {host: 'fd00::2', port: 6379}).ours).toEqual(['six'])
+  })
+
+  test('leaves the other nodes to the flags', () => {
+    expect(at(['10.0.0.1 ops two'], outer).ours).toEqual(['flag'])
+  })
+
+  test('has another login for the nodes that send keys there', () => {
+    const lines = ['* ops one', 'migrate-to * mover two', 'migrate-to 127.0.0.1:7000 - three']
+    expect(at(lines, inner)).toEqual({ours: ['ops', 'one'], peers: ['AUTH2', 'mover', 'two']})
+    expect(at(lines, outer).peers).toEqual(['AUTH', 'three'])
+    expect(at(['* ops one'], inner).peers).toBeUndefined()
+  })
+
+  test.each([
+    {name: 'two words', lines: ['* ops one', '10.0.0.1 s3cret'], says: 'line 2 has fewer than three words'},
+    {
+      name: 'a node with a bad port',
+      lines: ['10.0.0.1:99999 ops s3cret'],
+      says: 'line 1: "10.0.0.1:99999" has the port',
+    },
+    {name: 'no node at all', lines: ['s3cret!#/ ops x y'], says: 'line 1 begins with no node'},
+    {name: 'nothing', lines: ['# nothing'], says: 'names no node'},
+  ])('of $name is refused, and no word of it repeated that may be secret', ({lines, says}) => {
+    let message = ''
+    try {
+      at(lines, inner)
+    } catch (error) {
+      message = `${(error as Error).message} ${JSON.stringify(error)}`
+      expect(error).toBeInstanceOf(UsageError)
+    }
+    expect(message).toContain(says)
+    expect(message).not.toContain('s3cret')
   })
 })
 
@@ -93,16 +161,6 @@ describe('TLS', () => {
       UsageError,
     )
   })
-})
-
-test('the address map', () => {
-  expect([...parseAddressMap(['172.17.0.2:6379=127.0.0.1:7000', '[::1]:1=h:2'])]).toEqual([
-    ['172.17.0.2:6379', {host: '127.0.0.1', port: 7000}],
-    ['[::1]:1', {host: 'h', port: 2}],
-  ])
-  for (const entry of ['h:1', '=h:1', 'h:1=', 'a:1=b:2=c:3']) {
-    expect(() => parseAddressMap([entry])).toThrow(`--address-map "${entry}" is not ANNOUNCED=DIALLED`)
-  }
 })
 
 describe('one seed', () => {

@@ -5,6 +5,7 @@ import {afterAll, describe, expect, it} from 'vitest'
 import {atSource, sourceConnection} from '../../src/lib/cli/import-source.ts'
 import {parseAddressReference} from '../../src/lib/cli/node-argument.ts'
 import {NodeError} from '../../src/lib/errors.ts'
+import type {ConnectionOptions} from '../../src/lib/redis/connection-options.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-source-'))
 const pem = (name: string): string => {
@@ -20,22 +21,19 @@ const connect = (
   env: Readonly<Record<string, string>> = {},
 ) => sourceConnection(flags, parseAddressReference(from), undefined, env)
 
+/** As AUTH gets them. */
+const wordsOf = ({logins}: ConnectionOptions): string[] | undefined => logins?.at([]).login?.authWords()
+
 describe('the way to the source', () => {
   it('knows no password but its own', () => {
     const env = {RCLUSTER_PASSWORD: 'a', REDISCLI_AUTH: 'b', VALKEYCLI_AUTH: 'c'}
-    expect(connect({password: 'd', user: 'admin'}, undefined, env)).toMatchObject({
-      username: undefined,
-      password: undefined,
-    })
-    expect(connect({}, undefined, {...env, RCLUSTER_FROM_PASSWORD: 'own'}).password).toBe('own')
-    expect(connect({}, 'redis://reader:url@h', {RCLUSTER_FROM_PASSWORD: 'own'})).toMatchObject({
-      username: 'reader',
-      password: 'url',
-    })
-    expect(connect({'from-password': 'flag', 'from-user': 'u'}, 'redis://reader:url@h')).toMatchObject({
-      username: 'u',
-      password: 'flag',
-    })
+    expect(
+      wordsOf(connect({password: 'd', user: 'admin', credentials: '/no/such/file'}, undefined, env)),
+    ).toBeUndefined()
+    expect(wordsOf(connect({}, undefined, {...env, RCLUSTER_FROM_PASSWORD: 'own'}))).toEqual(['own'])
+    expect(wordsOf(connect({}, 'redis://reader:url@h', {RCLUSTER_FROM_PASSWORD: 'own'}))).toEqual(['reader', 'url'])
+    const flags = {'from-password': 'flag', 'from-user': 'u'}
+    expect(wordsOf(connect(flags, 'redis://reader:url@h'))).toEqual(['u', 'flag'])
   })
 
   it('has TLS where it is asked for, with its own certificates or those of the cluster', () => {

@@ -1,8 +1,8 @@
 import {describe, expect, test} from 'vitest'
-import {adviceOn} from '../../src/lib/cli/node-advice.ts'
-import {NodeError, type NodeFailure} from '../../src/lib/errors.ts'
+import {adviceOn, adviceOnDenied} from '../../src/lib/cli/node-advice.ts'
+import {InterruptedError, NodeError, type NodeFailure, RefusedError} from '../../src/lib/errors.ts'
 
-const NOTHING_GIVEN = {hasPassword: false, usesTls: false, isDefaultSeed: false}
+const NOTHING_GIVEN = {hasPassword: false, usesTls: false, isDefaultSeed: false, command: 'reshard'}
 
 function advice(failure: NodeFailure, facts: Partial<typeof NOTHING_GIVEN> = {}): string {
   return adviceOn(new NodeError(failure, 'h:1', 'no'), {...NOTHING_GIVEN, ...facts}).join('\n')
@@ -18,8 +18,24 @@ describe('the next step after a node failed', () => {
     {name: 'a TLS port hangs up on plain words', failure: 'closed', says: 'add --tls'},
     {name: 'a plain port hangs up on TLS', failure: 'closed', facts: {usesTls: true}, says: 'leave --tls out'},
     {name: 'an unknown authority', failure: 'tls', facts: {usesTls: true}, says: '--cacert'},
+    {name: 'a right is missing', failure: 'permission', says: 'rcluster acl reshard'},
+    {
+      name: 'a right is missing for a command without a rule',
+      failure: 'permission',
+      facts: {command: 'up'},
+      says: 'rcluster acl --all',
+    },
     {name: 'no cluster mode', failure: 'not-cluster', says: 'cluster-enabled yes'},
   ])('$name', ({failure, facts, says}) => expect(advice(failure, facts)).toContain(says))
 
   test('nothing is made up where the message says it all', () => expect(advice('rejected')).toBe(''))
+
+  test('a missing right below another failure is met by the rule, once', () => {
+    const denied = new NodeError('permission', 'h:1', 'NOPERM')
+    const wrapped = new InterruptedError('2 of 9 slots moved', {cause: new RefusedError('busy', 'x', {cause: denied})})
+    expect(adviceOnDenied(wrapped, 'reshard')[0]).toMatch(/: rcluster acl reshard$/)
+    const told = new InterruptedError('2 of 9 slots moved', {cause: denied, suggestions: ['rcluster acl fix']})
+    expect(adviceOnDenied(told, 'reshard')).toEqual([])
+    expect(adviceOnDenied(new InterruptedError('no'), 'reshard')).toEqual([])
+  })
 })

@@ -6,7 +6,9 @@ import {inspect} from 'node:util'
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest'
 import type {ClusterPort} from '../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../src/lib/errors.ts'
-import {type ConnectionOptions, openClusterPort} from '../../src/lib/redis/connect.ts'
+import {openClusterPort} from '../../src/lib/redis/connect.ts'
+import type {ConnectionOptions} from '../../src/lib/redis/connection-options.ts'
+import {Login, Logins} from '../../src/lib/redis/logins.ts'
 import type {NodeAddress} from '../../src/lib/topology/model.ts'
 import {
   eventually,
@@ -30,6 +32,8 @@ function dial(options: Partial<ConnectionOptions> = {}): ClusterPort {
   opened.push(port)
   return port
 }
+
+const as = (username: string | undefined, password = SECRET): Logins => new Logins([], new Login(username, password))
 
 async function errorOf(work: Promise<unknown>): Promise<NodeError> {
   const error = await work.then(
@@ -79,7 +83,7 @@ describe('an address where no server is', () => {
     expect(error.failure).toBe('unresolved')
   })
 
-  it.each([{}, {password: SECRET}])(
+  it.each([{}, {logins: as(undefined)}])(
     'costs one deadline when it takes connections and says nothing: %o',
     async (login) => {
       const address = await listening(createServer((socket) => socket.on('error', () => {})))
@@ -100,7 +104,7 @@ describe('an address where no server is', () => {
     expect((await errorOf(dial().connect(address))).failure).toBe('not-redis')
   })
 
-  it.each([{}, {password: SECRET}])('is told apart when it sends back what it hears: %o', async (login) => {
+  it.each([{}, {logins: as(undefined)}])('is told apart when it sends back what it hears: %o', async (login) => {
     const address = await listening(createServer((socket) => socket.on('error', () => {}).pipe(socket)))
     expect((await errorOf(dial(login).connect(address))).failure).toBe('not-redis')
   })
@@ -117,7 +121,7 @@ describe('an address where no server is', () => {
 })
 
 describe('a server that says no', () => {
-  it.each([{}, {password: SECRET}])('because of protected mode is told apart: %o', async (login) => {
+  it.each([{}, {logins: as(undefined)}])('because of protected mode is told apart: %o', async (login) => {
     const denial =
       'DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want'
     const address = await listening(
@@ -134,7 +138,7 @@ describe('a server that says no', () => {
         ([name, ...rest]) => `-ERR unknown command '${name}', with args beginning with: '${rest.join("' '")}' `,
       ),
     )
-    const error = await errorOf(dial({password: SECRET}).connect(address))
+    const error = await errorOf(dial({logins: as(undefined)}).connect(address))
     expect(error.failure).toBe('unknown-command')
     expect(inspect(error, {depth: Infinity, showHidden: true}) + String(error.stack)).not.toContain(SECRET)
   })
@@ -166,14 +170,14 @@ forEachKind('a server', (kind: ServerKind) => {
     })
 
     it('takes the right one, and tells that it wanted it', async () => {
-      const node = await dial({password: SECRET}).connect(address)
-      expect(node.wantsLogin).toBe(true)
+      const node = await dial({logins: as(undefined)}).connect(address)
+      expect(node.peerLogin).toBeDefined()
       expect(await node.countKeys(0, 0)).toBe(0)
     })
 
     it('takes a user with a password', async () => {
-      const node = await dial({username: 'default', password: SECRET}).connect(address)
-      expect(node.wantsLogin).toBe(true)
+      const node = await dial({logins: as('default')}).connect(address)
+      expect(node.peerLogin?.username).toBe('default')
     })
 
     it('refuses who gives none', async () => {
@@ -182,8 +186,8 @@ forEachKind('a server', (kind: ServerKind) => {
 
     it('refuses a wrong one, which is shown nowhere', async () => {
       const wrong = `${SECRET}-wrong`
-      for (const login of [{password: wrong}, {username: 'default', password: wrong}]) {
-        const error = await errorOf(dial(login).connect(address))
+      for (const username of [undefined, 'default']) {
+        const error = await errorOf(dial({logins: as(username, wrong)}).connect(address))
         expect(error.failure).toBe('auth')
         const everything = inspect(error, {depth: Infinity, showHidden: true, getters: true}) + String(error.stack)
         expect(everything).not.toContain(SECRET)
@@ -192,10 +196,10 @@ forEachKind('a server', (kind: ServerKind) => {
     })
 
     it('does not show the password of a MIGRATE that fails', async () => {
-      const node = await dial({password: SECRET}).connect(address)
+      const node = await dial({logins: as(undefined)}).connect(address)
       const request = {
         target: {host: '127.0.0.1', port: 1},
-        targetWantsLogin: true,
+        targetLogin: node.peerLogin,
         keys: [Buffer.from('a'), Buffer.from('b')],
         database: 0,
         timeoutMs: 100,
@@ -218,8 +222,8 @@ forEachKind('a server', (kind: ServerKind) => {
     })
 
     it('is fine with a password that it does not want', async () => {
-      const node = await dial({password: SECRET}).connect(addresses[0] as NodeAddress)
-      expect(node.wantsLogin).toBe(false)
+      const node = await dial({logins: as(undefined)}).connect(addresses[0] as NodeAddress)
+      expect(node.peerLogin).toBeUndefined()
       expect(await node.readDatabaseCount()).toBe(1)
     })
 
@@ -238,7 +242,7 @@ forEachKind('a server', (kind: ServerKind) => {
     it('counts the clients of others, and none of its own connections, open or broken', async () => {
       const [address] = addresses as [NodeAddress]
       const node = await dial().connect(address)
-      const request = {target: address, targetWantsLogin: false, database: 0, timeoutMs: 100, isReplacing: false}
+      const request = {target: address, targetLogin: undefined, database: 0, timeoutMs: 100, isReplacing: false}
       await node.migrateKeys({...request, keys: [Buffer.from('gone')]}).catch(() => undefined)
       await eventually('nobody else is there', async () => (await node.countOtherClients()) === 0)
       const other = await dial().connect(address)

@@ -45,12 +45,23 @@ forEachTerrain('slots of a node', ({open}) => {
   }
   const request = (keys: readonly Buffer[], more: Partial<MigrateRequest> = {}): MigrateRequest => ({
     target: target.address,
-    targetWantsLogin: false,
+    targetLogin: undefined,
     keys,
     database: 0,
     timeoutMs: 2000,
     isReplacing: false,
     ...more,
+  })
+
+  it('finds nothing forbidden to a user who may do all, and changes nothing by asking', async () => {
+    const before = (await source.readView()).entries
+    const right = '+cluster|setslot'
+    const words = ['CLUSTER', 'SETSLOT', '0', 'STABLE']
+    const harmless = ['CLUSTER', 'SETSLOT', '-1', 'STABLE']
+    expect(await source.findForbidden([{right, words, harmless}])).toEqual({user: 'default', forbidden: []})
+    expect(await source.findForbidden([])).toEqual({user: 'default', forbidden: []})
+    expect(await source.findForbidden([{right, words}], 'nobody')).toEqual({user: 'nobody', forbidden: []})
+    expect((await source.readView()).entries).toEqual(before)
   })
 
   it('tells who is who', async () => {
@@ -88,8 +99,8 @@ forEachTerrain('slots of a node', ({open}) => {
   })
 
   it('refuses marks that make no sense', async () => {
-    expect(await failureOf(target.setMigrating(10, source.id))).toEqual(['rejected', false])
-    expect(await failureOf(source.setImporting(10, target.id))).toEqual(['rejected', false])
+    expect(await failureOf(target.setMigrating(10, source.id))).toEqual(['moved', false])
+    expect(await failureOf(source.setImporting(10, target.id))).toEqual(['moved', false])
     expect(await failureOf(source.setMigrating(10, NOBODY))).toEqual(['unknown-node', false])
     expect(await failureOf(target.setImporting(10, NOBODY))).toEqual(['unknown-node', false])
     expect(await failureOf(target.assignSlot(10, NOBODY))).toEqual(['unknown-node', false])
@@ -493,7 +504,7 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
       await ground.set(0, key, 'in 3', {database: 3})
       await target.setImporting(30, source.id)
       await source.setMigrating(30, target.id)
-      const way = {target: target.address, targetWantsLogin: false, keys: [key], timeoutMs: 2000, isReplacing: false}
+      const way = {target: target.address, targetLogin: undefined, keys: [key], timeoutMs: 2000, isReplacing: false}
       expect(await source.migrateKeys({...way, database: 0})).toBe('moved')
       expect(await source.migrateKeys({...way, database: 1})).toBe('none')
       const counts = await Promise.all([0, 1, 2, 3].map((database) => source.countKeys(30, database)))
@@ -538,6 +549,40 @@ forEachTerrain('a shard', ({open}) => {
       const entry = await self(replica)
       expect(entry.ranges).toEqual(parseRanges('0-5460'))
       expect(entry.configEpoch).toBeGreaterThan(4)
+    } finally {
+      await ground.stop()
+    }
+  })
+})
+
+forEachTerrain('a client with a name', ({open}) => {
+  it('is seen by all until it goes or is ended, and is told when others end it', async () => {
+    const ground = await open(2)
+    try {
+      const [here, there] = ground.nodes as [NodePort, NodePort]
+      let losses = 0
+      const presence = here.openPresence(() => losses++)
+      const names = async (node: NodePort): Promise<string[]> =>
+        (await node.listNamedClients('me:')).map(({name}) => name).sort()
+      expect(await names(here)).toEqual([])
+      await presence.announce('me:1')
+      expect(await names(here)).toEqual(['me:1'])
+      expect(await here.listNamedClients('you:')).toEqual([])
+      await presence.announce('me:2')
+      expect(await names(here)).toEqual(['me:2'])
+      expect(await names(there)).toEqual([])
+      const [client] = await here.listNamedClients('me:')
+      expect(client?.idleMs).toBeLessThan(2000)
+      await here.killClient(client?.id ?? '')
+      await eventually('it is gone, and told so', async () => losses === 1 && (await names(here)).length === 0)
+      // Ended before: that is fine.
+      await here.killClient(client?.id ?? '').catch(() => undefined)
+      await presence.announce('me:3')
+      expect(await names(here)).toEqual(['me:3'])
+      presence.close()
+      await eventually('it has gone', async () => (await names(here)).length === 0)
+      expect(losses).toBe(1)
+      await expect(presence.announce('me:4')).rejects.toMatchObject({failure: 'closed'})
     } finally {
       await ground.stop()
     }

@@ -172,7 +172,7 @@ describe('draining a slot with a big key', () => {
     const cluster = new FakeCluster()
     const big = hideBigKey(cluster)
     const {pair, requests} = await openPair(cluster)
-    await drainListed(pair, 0, await listSlot(pair, 0, true), true, options)
+    await drainListed(pair, 0, await listSlot(pair, 0, true), async () => true, options)
     const [alone] = requests.filter(({keys}) => keys.length === 1)
     expect(alone?.keys).toEqual([big])
     const others = requests.filter(({keys}) => keys.length > 1)
@@ -196,7 +196,7 @@ describe('draining a slot with a big key', () => {
       if (when === 'after' && value) cluster.server(1).keyspace.set(big, value, 0)
       const listings = await listSlot(pair, 0)
       expect(Math.max(...(listings[0]?.bytesOf ?? [])), 'the sample misses it').toBeLessThan(MB)
-      await drainListed(pair, 0, listings, true, options)
+      await drainListed(pair, 0, listings, async () => true, options)
       const [missed, ...later] = requests
       expect(missed?.keys.length).toBeGreaterThan(1)
       const alone = later.filter(({keys}) => keys.some((key) => key.equals(big)))
@@ -212,7 +212,9 @@ describe('draining a slot with a big key', () => {
     fill(cluster, '0', 50)
     const {pair, requests} = await openPair(cluster)
     cluster.script.failWhen((call) => (call.kind === 'migrateKeys' ? {when: 'before', failure: 'io'} : undefined))
-    await expect(drainListed(pair, 0, await listSlot(pair, 0), true, options)).rejects.toThrow(/io, as the test/)
+    await expect(drainListed(pair, 0, await listSlot(pair, 0), async () => true, options)).rejects.toThrow(
+      /io, as the test/,
+    )
     expect(requests).toHaveLength(1)
   })
 
@@ -222,7 +224,7 @@ describe('draining a slot with a big key', () => {
     const {pair, requests} = await openPair(cluster)
     const listings = await listSlot(pair, 0)
     cluster.stop(1, 'refused')
-    await expect(drainListed(pair, 0, listings, true, options)).rejects.toThrow(NodeError)
+    await expect(drainListed(pair, 0, listings, async () => true, options)).rejects.toThrow(NodeError)
     expect(requests).toEqual([])
     expect(isBig(cluster, [keyIn(0, 1)])).toBe(true)
   })

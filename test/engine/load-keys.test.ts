@@ -1,13 +1,7 @@
 import {describe, expect, it} from 'vitest'
 import type {EngineEvent} from '../../src/lib/engine/events.ts'
-import {
-  KeyLoader,
-  type LoadableKey,
-  type LoadOptions,
-  type LoadOutcome,
-  loadKeys,
-  type SettledKey,
-} from '../../src/lib/engine/load-keys.ts'
+import {KeyLoader, type LoadOptions, loadKeys} from '../../src/lib/engine/load-keys.ts'
+import type {LoadableKey, LoadOutcome, SettledKey} from '../../src/lib/engine/load-outcome.ts'
 import {openSession} from '../../src/lib/engine/session.ts'
 import {CancelledError, InterruptedError, type NodeFailure, RefusedError} from '../../src/lib/errors.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'

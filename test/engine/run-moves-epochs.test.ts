@@ -88,7 +88,7 @@ describe('a key that turns up at the source after its slot was drained', () => {
     let [hasDrained, hasCome] = [false, false]
     cluster.script.failWhen((call) => {
       if (call.kind === 'migrateKeys' && !call.isCopying) hasDrained = true
-      if (call.kind === 'readClusterInfo' && call.at === source.id && hasDrained && !hasCome) {
+      if (call.kind === 'countKeys' && call.at === source.id && hasDrained && !hasCome) {
         hasCome = true
         source.keyspace.set(keyIn(0, 9), late, 0)
       }
@@ -98,5 +98,29 @@ describe('a key that turns up at the source after its slot was drained', () => {
     await carryOut(cluster, moves)
     expectWhole(cluster, moves, new Map(contents).set(`0/${keyIn(0, 9).toString('latin1')}`, 'late'))
     expect([hasCome, target.keyspace.countIn(0, 0)]).toEqual([true, 4])
+  })
+
+  it.each(['source', 'target'] as const)('is not lost when the mark of the %s was taken away by hand', async (end) => {
+    const {cluster, source, target, contents} = scene()
+    cluster.gossip = 'at-once'
+    let hasCome = false
+    cluster.script.failWhen((call) => {
+      // The look that follows the one that found the slot empty.
+      const isLast = call.kind === 'readView' && call.at === source.id && source.keyspace.countIn(0, 0) === 0
+      if (isLast && !hasCome) {
+        hasCome = true
+        if (end === 'source') source.migrating.delete(0)
+        else target.importing.delete(0)
+        for (const server of [source, target]) server.version++
+        if (end === 'source')
+          source.keyspace.set(keyIn(0, 9), {payload: Buffer.from('late'), expiresAtMs: undefined}, 0)
+      }
+      return undefined
+    })
+    const moves = movesOf(cluster, '0', 0, 1)
+    await carryOut(cluster, moves)
+    const late = end === 'source' ? [[`0/${keyIn(0, 9).toString('latin1')}`, 'late'] as const] : []
+    expectWhole(cluster, moves, new Map([...contents, ...late]))
+    expect(hasCome).toBe(true)
   })
 })

@@ -145,3 +145,57 @@ describe('a failure that cannot be helped', () => {
     expect(holdingBoth, 'open slots without a moved key').toEqual([])
   })
 })
+
+describe('a slot that others take while its group is moved', () => {
+  it('ends the run, which closes what it had opened, and says where the slot is', async () => {
+    const cluster = new FakeCluster()
+    fill(cluster, '0,2', 2)
+    const [source, target, other] = [cluster.server(0), cluster.server(1), cluster.server(2)]
+    const moves = movesOf(cluster, '0-9', 0, 1)
+    const contents = cluster.contents()
+    cluster.script.failWhen((call) => {
+      if (call.kind === 'setImporting' && call.slot === 0 && source.owners[5] === source.id) {
+        for (const server of cluster.servers) server.assign(5, other.id)
+      }
+      return undefined
+    })
+    const run = carryOut(cluster, moves, {patienceMs: 300})
+    await expect(run).rejects.toThrow(/slot 5 is no longer as planned: neither its source nor its target claims it/)
+    cluster.settle()
+    expect(openSlotsOf(cluster)).toEqual([])
+    expectNothingLost(cluster, contents)
+    expect([target.importing.size, source.migrating.size]).toEqual([0, 0])
+  })
+})
+
+describe('a slot that others take after it was moved', () => {
+  it('is named at the end, with a command that looks into it, and not called a disagreement', async () => {
+    const cluster = new FakeCluster()
+    const moves = movesOf(cluster, '0-9', 0, 1)
+    const other = cluster.server(2)
+    const run = carryOut(cluster, moves, {
+      listener: ({kind}) => {
+        if (kind === 'slots-moved') for (const server of cluster.servers) server.assign(5, other.id)
+      },
+    })
+    const error = await run.catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(InterruptedError)
+    expect((error as InterruptedError).message).toContain('somebody else has moved slots on: 5')
+    expect((error as InterruptedError).suggestions.join()).toContain('rcluster check ')
+  })
+})
+
+describe('patience', () => {
+  it('ends with an end that stays away, after the time that it was given, and not before', async () => {
+    const {cluster, moves} = scene()
+    cluster.script.failWhen(({kind, isCopying}) =>
+      kind === 'migrateKeys' && !isCopying ? {when: 'before', failure: 'cluster-down'} : undefined,
+    )
+    const startedAt = performance.now()
+    await expect(carryOut(cluster, moves, {limits, patienceMs: 700})).rejects.toThrow(/cluster-down/)
+    expect(performance.now() - startedAt).toBeGreaterThan(650)
+    expect(performance.now() - startedAt).toBeLessThan(6000)
+    cluster.settle()
+    expect(openSlotsOf(cluster)).toEqual([])
+  })
+})

@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest'
 import type {RunRepairsOptions} from '../../src/lib/engine/run-repairs.ts'
+import {parseRanges, slotsInRanges} from '../../src/lib/slots/slot-ranges.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'
 import {carryKeys, mend, putStray, unassign} from '../support/mending.ts'
 import {expectNothingLost, expectWhole, fill, keyIn} from '../support/moving.ts'
@@ -335,6 +336,16 @@ describe('a primary that is gone', () => {
     expect(cluster.contents().get(`0/${keyIn(0, 1).toString('latin1')}`)).toBe('new')
   })
 
+  it('gives up just those of its slots for which the loss was accepted', async () => {
+    const {cluster} = lost(0)
+    const isAllowed = ({slots}: {slots: string}): boolean =>
+      slotsInRanges(parseRanges(slots)).every((slot) => slot < 10)
+    const {outcome} = await mend(cluster, {isAllowed})
+    expect(outcome).toMatchObject({isInOrder: false, failures: []})
+    expect(cluster.server(1).owners.slice(0, 10)).not.toContain(cluster.server(0).id)
+    expect(cluster.server(1).owners[10]).toBe(cluster.server(0).id)
+  })
+
   it('blocks repairs of other slots, unless it is let be', async () => {
     const {cluster} = lost(1)
     cluster.server(2).setImporting(6000, cluster.server(1).id)
@@ -343,6 +354,26 @@ describe('a primary that is gone', () => {
     const {outcome} = await mend(cluster, {withUnreachablePrimaries: true})
     expect(outcome.done).toMatchObject([{act: {kind: 'close'}, slots: '6000'}])
   })
+})
+
+it('keeps a key that a client wrote at a rival after its keys were counted', async () => {
+  const cluster = new FakeCluster()
+  fill(cluster, '0-7', 3)
+  const [rival, owner, third] = [cluster.server(0), cluster.server(1), cluster.server(2)]
+  rival.keyspace.deleteSlot(SLOT)
+  const contents = new Map(cluster.contents())
+  // No packet has arrived yet, and a third node takes the rival for stronger than it is.
+  cluster.gossip = 'manual'
+  owner.assign(SLOT, owner.id)
+  third.learn(rival.id, rival.address, rival.busPort).configEpoch = 9
+  cluster.script.failWhen(({kind, number}) => {
+    if (number === 1) putStray(rival, SLOT, 9, 'just written')
+    if (kind === 'bumpEpoch') cluster.gossip = 'at-once'
+    return undefined
+  })
+  contents.set(`0/${keyIn(SLOT, 9).toString('latin1')}`, 'just written')
+  await mend(cluster)
+  expectNothingLost(cluster, contents)
 })
 
 it('mends keys of every database', async () => {

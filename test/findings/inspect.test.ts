@@ -176,7 +176,7 @@ test('an unreachable node is named with address, role, slots and cause', () => {
 
 test('uncovered slots point to a replica that could take over', () => {
   const lost = {...HEALTHY, b: {...b, unreachable: REFUSED}}
-  expect(only(lost, 'uncovered-slots').suggestions.join()).toContain('rcluster failover 127.0.0.1:7004 --takeover')
+  expect(only(lost, 'uncovered-slots').suggestions.join()).toContain('rcluster fix 127.0.0.1:7000 --allow disruptive')
   const alone = only({a, b: {...b, unreachable: REFUSED}, c}, 'uncovered-slots')
   expect(alone.suggestions.join()).not.toContain('failover')
 })

@@ -1,19 +1,14 @@
 /** The genuine CLI and rcluster from the same start: what do they make of it? A table, a row a subcommand. */
 import {afterAll, describe, expect, test} from 'vitest'
 import {type NodePicture, pictureOf} from '../support/cluster-picture.ts'
-import {openRcluster, type RunResult, runProgram} from '../support/rcluster.ts'
+import {type Cli, genuineCli, oursAsCli} from '../support/genuine-cli.ts'
+import {openRcluster} from '../support/rcluster.ts'
 import {eventually, forEachKind, rawCommand, type ServerKind, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
 
-type Cli = (args: readonly string[]) => Promise<RunResult>
-
-const ours: Cli = (args) => rcluster.run(args)
-const genuine =
-  (kind: ServerKind): Cli =>
-  (args) =>
-    runProgram(kind.cli, args, {env: {...process.env, TERM: 'dumb'}, timeoutMs: 60_000})
+const ours = oursAsCli(rcluster)
 
 interface Row {
   readonly name: string
@@ -81,7 +76,7 @@ forEachKind(
   (kind) => {
     // Most of their time is the genuine CLI's sleeps.
     test.concurrent.each(rows.filter(({only}) => only === undefined || only === kind.family))('$name', async (row) => {
-      const [theirs, own] = await Promise.all([genuine(kind), ours].map((cli) => outcomeOf(row, kind, cli)))
+      const [theirs, own] = await Promise.all([genuineCli(kind), ours].map((cli) => outcomeOf(row, kind, cli)))
       expect(own).toEqual(theirs)
     })
   },
@@ -160,7 +155,7 @@ describe('the same words on the same cluster', () => {
             ['call', a, 'CONFIG', 'GET', 'maxmemory*'],
             ['call', a, 'ECHO', 'a\n"b"\n', '--cluster-only-replicas'],
           ]) {
-            const theirs = await genuine(kind)(['--cluster', ...words])
+            const theirs = await genuineCli(kind)(['--cluster', ...words])
             const own = await ours(['--cluster', ...words])
             expect(own).toEqual(theirs)
           }

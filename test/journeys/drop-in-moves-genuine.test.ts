@@ -3,20 +3,15 @@ import {afterAll, expect, test} from 'vitest'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
 import {type NodePicture, pictureOf} from '../support/cluster-picture.ts'
-import {openRcluster, type RunOptions, type RunResult, runProgram} from '../support/rcluster.ts'
+import {type Cli, genuineCli, oursAsCli} from '../support/genuine-cli.ts'
+import {openRcluster} from '../support/rcluster.ts'
 import {forEachKind, rawCommand, type ServerKind, type TestServers} from '../support/servers.ts'
 import {startWithShares} from '../support/uneven-cluster.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
 
-type Cli = (args: readonly string[], options?: RunOptions) => Promise<RunResult>
-
-const ours: Cli = (args, options) => rcluster.run(args, options)
-const genuine =
-  (kind: ServerKind): Cli =>
-  (args, options) =>
-    runProgram(kind.cli, args, {...options, env: {...process.env, TERM: 'dumb'}, timeoutMs: 60_000})
+const ours = oursAsCli(rcluster)
 
 /** Arguments for the nodes of one cluster, by their places. */
 type Words = (ids: readonly string[]) => readonly string[]
@@ -58,7 +53,7 @@ forEachKind(
     test('is ours, word for word', async () => {
       const {servers, ids} = await startUneven(kind)
       try {
-        const theirCli = genuine(kind)
+        const theirCli = genuineCli(kind)
         for (const [place, seed] of servers.addresses.slice(0, 2).entries()) {
           // Through another seed the nodes come in another order.
           const [first, second] = place === 0 ? [reshards, rebalances] : [reshards.slice(3, 4), rebalances.slice(1, 2)]
@@ -134,7 +129,7 @@ forEachKind(
   'the cluster that the genuine CLI makes',
   (kind) => {
     test('is ours, step by step', async () => {
-      const [theirs, own] = await Promise.all([genuine(kind), ours].map((cli) => story(kind, cli)))
+      const [theirs, own] = await Promise.all([genuineCli(kind), ours].map((cli) => story(kind, cli)))
       expect(own).toEqual(theirs)
     })
   },

@@ -5,19 +5,14 @@ import path from 'node:path'
 import {afterAll, expect, test} from 'vitest'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {pictureOf} from '../support/cluster-picture.ts'
-import {openRcluster, type RunOptions, type RunResult, runProgram} from '../support/rcluster.ts'
+import {type Cli, genuineCli, oursAsCli} from '../support/genuine-cli.ts'
+import {openRcluster} from '../support/rcluster.ts'
 import {forEachKind, rawCommand, type ServerKind, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
 
-type Cli = (args: readonly string[], options?: RunOptions) => Promise<RunResult>
-
-const ours: Cli = (args, options) => rcluster.run(args, options)
-const genuine =
-  (kind: ServerKind): Cli =>
-  (args, options) =>
-    runProgram(kind.cli, args, {...options, env: {...process.env, TERM: 'dumb'}, timeoutMs: 60_000})
+const ours = oursAsCli(rcluster)
 
 interface Scene {
   readonly addresses: readonly string[]
@@ -75,7 +70,7 @@ forEachKind(
   'the cluster that the genuine fix makes',
   (kind) => {
     test('is ours, damage by damage', async () => {
-      const [theirs, own] = await Promise.all([genuine(kind), ours].map((cli) => mend(kind, cli)))
+      const [theirs, own] = await Promise.all([genuineCli(kind), ours].map((cli) => mend(kind, cli)))
       expect(own).toEqual(theirs)
     })
   },
@@ -115,7 +110,7 @@ forEachKind(
   'what the genuine import and backup make',
   (kind) => {
     test('is ours: the same keys in the same places, the same source, the same files', async () => {
-      const [theirs, own] = await Promise.all([genuine(kind), ours].map((cli) => fill(kind, cli)))
+      const [theirs, own] = await Promise.all([genuineCli(kind), ours].map((cli) => fill(kind, cli)))
       expect(own).toEqual(theirs)
     })
   },

@@ -83,13 +83,18 @@ test('one primary makes a cluster, with a warning', async () => {
   }
 })
 
-test('add-node --rebalance gives the newcomers their share at once', async () => {
+test('add-node --rebalance gives the newcomers their share at once, and a second run what is missing', async () => {
   const servers = await startServers(anyKind(), 4)
   try {
     const [a = '', b = '', c = '', d = ''] = servers.addresses
     await rcluster.ok('create', a, b, c, '--yes')
     await loadDataSet([a, b, c], {keys: 5000})
     const before = await digestDataSet([a, b, c])
+    await rcluster.ok('add-node', d, a, '--rebalance', '--yes')
+    expect(await slotCount(a, d)).toBe(4096)
+    // As a run that was cut off would have left it.
+    await rcluster.ok('reshard', d, a, '3000', '--yes')
+    expect((await rcluster.run(['add-node', d, a, '--yes'])).code).toBe(3)
     await rcluster.ok('add-node', d, a, '--rebalance', '--yes')
     expect(await slotCount(a, d)).toBe(4096)
     expect(compareDigests(before, await digestDataSet(servers.addresses))).toEqual(UNTOUCHED)

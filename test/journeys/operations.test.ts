@@ -93,8 +93,12 @@ forEachKind('single operations', (kind) => {
       await rcluster.ok('forget', a, g, '--yes')
       for (const member of others([g])) expect(await lineOf(member, id(g))).toBeUndefined()
       expect((await rcluster.ok('forget', a, id(g), '--yes')).stdout).toContain('Nothing to do')
+      // A handshake lasts as long as cluster-node-timeout: longer than rcluster takes to start.
+      const [, timeout = ''] = (await rawCommand(b, ['CONFIG', 'GET', 'cluster-node-timeout'])) as string[]
+      await rawCommand(b, ['CONFIG', 'SET', 'cluster-node-timeout', 20_000])
       await rawCommand(b, ['CLUSTER', 'MEET', '127.0.0.1', g.split(':')[1] ?? ''])
       await rcluster.ok('forget', a, g, '--yes')
+      await rawCommand(b, ['CONFIG', 'SET', 'cluster-node-timeout', timeout])
       expect((await linesOf(b)).filter(({flags}) => flags.includes('handshake'))).toEqual([])
 
       // A dead primary hands nothing over: its replica takes over by force.

@@ -3,8 +3,9 @@ import {coverEmptySlots} from '../../src/lib/plan/cover.ts'
 import {planRepairs, type RepairOptions} from '../../src/lib/plan/repair.ts'
 import type {KeyEvidence} from '../../src/lib/plan/repair-facts.ts'
 import {formatSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
-import type {NodeId, Topology} from '../../src/lib/topology/model.ts'
+import type {NodeId, ServerInfo, Topology} from '../../src/lib/topology/model.ts'
 import {buildTopology, type ClusterWords, nodeId, nodeName} from '../support/topology-builder.ts'
+import {idOf, topologyOf} from '../topology/cluster-views.ts'
 
 /** {A: {5: 3}}: A has three keys of slot 5. */
 type Keys = Readonly<Record<string, Readonly<Record<number, number>>>>
@@ -26,6 +27,7 @@ function describePlan(topology: Topology, keys: KeyEvidence, options?: RepairOpt
   return planRepairs(topology, keys, options).repairs.map(({act, slots, risk}) => {
     const names = (ids: readonly NodeId[]): string => ids.map(nodeName).join('+')
     const ends = {
+      're-meet': () => act.kind === 're-meet' && names(act.nodes),
       'take-over': () => act.kind === 'take-over' && names([act.primary, act.replica]),
       reveal: () => act.kind === 'reveal' && names([act.at]),
       close: () => act.kind === 'close' && names(act.at),
@@ -197,6 +199,53 @@ describe('the plan', () => {
     expect(describePlan(topology, evidence({}))).toEqual(['take-over A+R 0-5460 disruptive'])
     expect(planRepairs(topology, evidence({})).obstacles).toMatchObject([{slots: '6000'}])
     expect(describePlan(topology, evidence({}), {withUnreachablePrimaries: true})).toContain('close C 6000 safe')
+  })
+})
+
+describe('a primary that does not answer us', () => {
+  const lost = (replicas: Record<string, Partial<ServerInfo>>, flags = 'fail'): Topology =>
+    topologyOf({
+      a: {slots: '0-5460', epoch: 1, flags, unreachable: 'refused'},
+      b: {slots: '5461-10922', epoch: 2},
+      c: {slots: '10923-16383', epoch: 3},
+      ...Object.fromEntries(
+        Object.entries(replicas).map(([name, info]) => [name, {replicaOf: 'a', epoch: 1, info: {...DOWN, ...info}}]),
+      ),
+    })
+  const DOWN = {isPrimaryLinkUp: false, primaryLinkDownSeconds: 5, replicationOffset: 100} as const
+
+  it.each<{name: string; replicas: Record<string, Partial<ServerInfo>>; heir: string; risk: string}>([
+    {name: 'that has received most', replicas: {a1: {}, a2: {replicationOffset: 101}}, heir: 'a2', risk: 'disruptive'},
+    {
+      name: 'that has heard of it since it started',
+      replicas: {a1: {primaryLinkDownSeconds: undefined, replicationOffset: 900}, a2: {}},
+      heir: 'a2',
+      risk: 'disruptive',
+    },
+    {
+      name: 'of unknown age, where a loss is accepted',
+      replicas: {a1: {primaryLinkDownSeconds: undefined}},
+      heir: 'a1',
+      risk: 'data-loss',
+    },
+    {name: 'that is not loading', replicas: {a1: {isLoading: true}, a2: {}}, heir: 'a2', risk: 'disruptive'},
+  ])('is replaced by the replica $name', ({replicas, heir, risk}) => {
+    const {repairs} = planRepairs(lost(replicas), evidence({}))
+    expect(repairs).toMatchObject([{act: {kind: 'take-over', replica: idOf(heir)}, risk, slots: '0-5460'}])
+    const told = repairs[0]?.evidence.filter(({asReplica}) => asReplica)
+    expect(told).toHaveLength(Object.keys(replicas).length)
+  })
+
+  it('is let be while the others are linked to it', () => {
+    const plan = planRepairs(lost({}, ''), evidence({}))
+    expect(plan.repairs).toEqual([])
+    expect(plan.obstacles).toMatchObject([{slots: '0-5460'}])
+    expect(planRepairs(lost({}, ''), evidence({}), {withUnreachablePrimaries: true}).repairs).not.toEqual([])
+  })
+
+  it('is warned of before its slots are given away: it may come back', () => {
+    expect(planRepairs(lost({}), evidence({})).warnings[0]).toContain('comes back after that')
+    expect(planRepairs(lost({a1: {}}), evidence({})).warnings).toEqual([])
   })
 })
 

@@ -25,9 +25,17 @@ interface Primaries {
   close(): void
 }
 
-function connect(address: string, database: number): Redis {
+/** Login and TLS of the clients; PEM as text. */
+export interface Access {
+  readonly username?: string
+  readonly password?: string
+  readonly tls?: {readonly ca: string; readonly cert: string; readonly key: string}
+}
+
+function connect(address: string, database: number, access: Access): Redis {
   const client = new Redis({
     ...splitAddress(address),
+    ...access,
     db: database,
     protocol: 2,
     disableClientInfo: true,
@@ -41,16 +49,16 @@ function connect(address: string, database: number): Redis {
 }
 
 /** A connection to each primary that owns slots, as the first address that answers tells. */
-async function openPrimaries(addresses: readonly string[], database: number): Promise<Primaries> {
+async function openPrimaries(addresses: readonly string[], database: number, access: Access): Promise<Primaries> {
   let failure: unknown = new Error('no address was given')
   for (const address of addresses) {
-    const seed = connect(address, 0)
+    const seed = connect(address, 0, access)
     try {
       const rows = (await seed.call('CLUSTER', 'SLOTS')) as [number, number, [string, number]][]
       const names = [...new Set(rows.map(([, , [host, port]]) => `${host}:${port}`))]
       const ownerOf = new Array<number | undefined>(SLOT_COUNT).fill(undefined)
       for (const [start, end, [host, port]] of rows) ownerOf.fill(names.indexOf(`${host}:${port}`), start, end + 1)
-      const clients = names.map((name) => connect(name, database))
+      const clients = names.map((name) => connect(name, database, access))
       return {clients, ownerOf, close: () => clients.forEach((client) => void client.disconnect())}
     } catch (error) {
       failure = error
@@ -62,7 +70,7 @@ async function openPrimaries(addresses: readonly string[], database: number): Pr
 }
 
 /** Mulberry32: the same numbers, 0 up to 1, for the same seed. */
-function randomNumbers(seed: number): () => number {
+export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -124,12 +132,13 @@ export interface DataSetOptions {
   readonly from?: number
   /** Valkey 9 with cluster-databases has more than database 0. */
   readonly database?: number
+  readonly access?: Access
 }
 
 /** Strings, hashes, lists, sets, sorted sets, streams with a group, binary names and values, some that will expire. */
 export async function loadDataSet(addresses: readonly string[], options: DataSetOptions): Promise<void> {
-  const {keys, seed = 1, from = 0, database = 0} = options
-  const primaries = await openPrimaries(addresses, database)
+  const {keys, seed = 1, from = 0, database = 0, access = {}} = options
+  const primaries = await openPrimaries(addresses, database, access)
   const random = randomNumbers(seed)
   try {
     const waiting = primaries.clients.map(() => [] as Word[][])
@@ -181,8 +190,12 @@ const READERS: Readonly<Record<string, (key: Buffer) => Word[][]>> = {
 }
 
 /** Every key of every primary, read by its type: the digest does not depend on the server's version or encoding. */
-export async function digestDataSet(addresses: readonly string[], database = 0): Promise<DataSetDigest> {
-  const primaries = await openPrimaries(addresses, database)
+export async function digestDataSet(
+  addresses: readonly string[],
+  database = 0,
+  access: Access = {},
+): Promise<DataSetDigest> {
+  const primaries = await openPrimaries(addresses, database, access)
   const keys = new Map<string, string>()
   const duplicates: string[] = []
   try {
@@ -286,6 +299,8 @@ export interface WriterResult {
   readonly errorCount: number
   /** Keys whose acknowledged value was not what a later read gave. */
   readonly lost: readonly string[]
+  /** The first of them: what was read, when, instead of what. */
+  readonly losses: readonly object[]
   /** Milliseconds from sending to the answer, redirections included. */
   readonly p50: number
   readonly p99: number
@@ -295,6 +310,9 @@ export interface WriterResult {
 export interface Writer {
   /** Ends the writing, reads every key once more, and tells. */
   stop(): Promise<WriterResult>
+  /** It does nothing from now on, until `thaw`. */
+  freeze(): void
+  thaw(): void
 }
 
 /**
@@ -303,13 +321,13 @@ export interface Writer {
  */
 export async function startWriter(
   seedAddresses: readonly string[],
-  options: {readonly opsPerSecond?: number; readonly keys?: number} = {},
+  options: {readonly opsPerSecond?: number; readonly keys?: number; readonly access?: Access} = {},
 ): Promise<Writer> {
   const script = fileURLToPath(new URL('live-writer.js', import.meta.url))
-  const {opsPerSecond = 500, keys = 2000} = options
+  const {opsPerSecond = 500, keys = 2000, access = {}} = options
   const child = fork(
     script,
-    [JSON.stringify({seeds: seedAddresses.map(splitAddress), opsPerSecond, keys, prefix: LIVE_PREFIX})],
+    [JSON.stringify({seeds: seedAddresses.map(splitAddress), opsPerSecond, keys, prefix: LIVE_PREFIX, access})],
     {
       execArgv: [],
     },
@@ -321,6 +339,8 @@ export async function startWriter(
   ended.catch(() => {})
   await Promise.race([once(child, 'message'), ended])
   return {
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
     stop: async () => {
       const answer = once(child, 'message')
       child.send('stop')

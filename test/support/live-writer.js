@@ -2,20 +2,24 @@
 import {createHistogram} from 'node:perf_hooks'
 import {Cluster} from 'ioredis'
 
-const {seeds, opsPerSecond, keys, prefix} = JSON.parse(process.argv[2])
+const {seeds, opsPerSecond, keys, prefix, access} = JSON.parse(process.argv[2])
 const LANES = 16
 const FILLER = 'x'.repeat(80)
 
 const cluster = new Cluster(seeds, {
   // What a client should not see is told, not hidden: only redirections are followed.
   retryDelayOnClusterDown: 0,
-  redisOptions: {maxRetriesPerRequest: 1, connectTimeout: 5000},
+  redisOptions: {maxRetriesPerRequest: 1, connectTimeout: 5000, ...access},
 })
 cluster.on('error', () => {})
+// When a node dies in the wrong moment ioredis rejects what nobody waits for.
+process.on('unhandledRejection', () => {})
 
 /** key -> values that it may have: the acknowledged one first, then those whose answer never came. */
 const expected = new Map()
 const lost = new Set()
+/** What was read instead, and when: for whoever looks into it. */
+const losses = []
 const errors = []
 let errorCount = 0
 let ops = 0
@@ -44,7 +48,10 @@ async function write(key, value) {
 
 async function read(key) {
   const answer = await timed(() => cluster.get(key))
-  if (answer && !expected.get(key)?.includes(answer.reply)) lost.add(key)
+  if (!answer || expected.get(key)?.includes(answer.reply)) return
+  lost.add(key)
+  if (losses.length < 20)
+    losses.push({key, at: new Date().toISOString(), read: answer.reply, expected: expected.get(key), isStopping})
 }
 
 /** One lane has keys of its own, so that what it read can be held against what it wrote. */
@@ -77,7 +84,9 @@ async function finish() {
   const ms = (nanoseconds) => Math.round(nanoseconds / 1e4) / 100
   const times = {p50: ms(latency.percentile(50)), p99: ms(latency.percentile(99)), max: ms(latency.max)}
   await readAll()
-  process.send({ops, keys: expected.size, errors, errorCount, lost: [...lost].sort(), ...times}, () => process.exit(0))
+  process.send({ops, keys: expected.size, errors, errorCount, lost: [...lost].sort(), losses, ...times}, () =>
+    process.exit(0),
+  )
 }
 
 process.on('disconnect', () => process.exit(1))

@@ -77,8 +77,11 @@ function launch(program: string, args: readonly string[], {env, input, isInputOp
   return {child, ended}
 }
 
-/** With a state folder of its own: runs that were cut off are nobody else's business. */
-export function openRcluster(): Rcluster {
+/**
+ * With a state folder of its own: runs that were cut off are nobody else's business. `prefix` stands before the command
+ * where it is to run on another host.
+ */
+export function openRcluster({prefix = []}: {readonly prefix?: readonly string[]} = {}): Rcluster {
   const state = mkdtempSync(path.join(os.tmpdir(), 'rcluster-state-'))
   const environment = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
     ...process.env,
@@ -87,10 +90,11 @@ export function openRcluster(): Rcluster {
     NO_COLOR: '1',
     ...env,
   })
+  const [program = process.execPath, ...words] = [...prefix, process.execPath, PROGRAM]
   const run: Rcluster['run'] = (args, options = {}) =>
-    runProgram(process.execPath, [PROGRAM, ...args], {...options, env: environment(options.env)})
+    runProgram(program, [...words, ...args], {...options, env: environment(options.env)})
   return {
-    start: (args, env) => launch(process.execPath, [PROGRAM, ...args], {env: environment(env)}),
+    start: (args, env) => launch(program, [...words, ...args], {env: environment(env)}),
     run,
     ok: async (...args) => {
       const result = await run(args)

@@ -6,7 +6,7 @@
  */
 import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
-import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -14,6 +14,7 @@ import {Redis} from 'ioredis'
 import {describe, test} from 'vitest'
 import {findServers} from '../../src/lib/local/find-server.ts'
 import {isNodePortFree, LOOPBACK} from '../../src/lib/local/ports.ts'
+import type {TestHost} from './network.ts'
 
 export const SERVER_NAMES = ['redis-7.0', 'redis-8.0', 'redis-8.6', 'valkey-8.1', 'valkey-9.1'] as const
 /** 'own': what the machine has, where nothing of the matrix can be had (macOS, distributions without apt). */
@@ -125,6 +126,8 @@ const firstPort =
   Number(process.env['RCLUSTER_TEST_FIRST_PORT'] ?? 21_000) +
   PORTS_A_WORKER * ((Number(process.env['VITEST_POOL_ID'] ?? 1) - 1) % 8)
 let portsTaken = 0
+/** Each has its own ports. */
+const PORT_OF_HOSTS = 6379
 
 async function takePort(): Promise<number> {
   for (let tries = 0; tries < PORTS_A_WORKER; tries++) {
@@ -170,14 +173,19 @@ export interface StartOptions {
    * server's own: {port: '0', 'tls-port': 'PORT', 'cluster-port': 'PORT+11000'}.
    */
   readonly config?: Readonly<Record<string, string>>
+  /** Where each server runs, instead of all on 127.0.0.1. */
+  readonly hosts?: readonly TestHost[]
   /** Started from a file, so that CONFIG REWRITE has somewhere to write. */
   readonly hasConfigFile?: boolean
   /** Default 15 000. */
   readonly readyTimeoutMs?: number
+  /** The loopback address of each server, such as 127.0.2.1; default 127.0.0.1 for all. */
+  readonly hostOf?: (index: number) => string
+  /** Begins with a copy of this folder: what another server left. */
+  readonly copyOf?: string
 }
 
 const DEFAULTS: Readonly<Record<string, string>> = {
-  bind: LOOPBACK,
   'cluster-enabled': 'yes',
   'cluster-config-file': 'nodes.conf',
   'cluster-node-timeout': '5000',
@@ -192,25 +200,37 @@ class OneServer {
   readonly folder: string
   private readonly kind: ServerKind
   private readonly options: StartOptions
+  private readonly host: TestHost | undefined
   private child: ChildProcess | undefined
   private portInFile = 0
   port = 0
+  loopback: string
 
-  constructor(kind: ServerKind, folder: string, options: StartOptions) {
+  constructor(kind: ServerKind, folder: string, options: StartOptions, index: number) {
     this.kind = kind
     this.folder = folder
     this.options = options
+    this.host = options.hosts?.[index]
+    this.loopback = options.hostOf?.(index) ?? LOOPBACK
     mkdirSync(folder, {recursive: true})
+    if (options.copyOf !== undefined) {
+      cpSync(options.copyOf, folder, {recursive: true})
+      rmSync(path.join(folder, 'server.log'), {force: true})
+    }
   }
 
   get pid(): number {
     return this.child?.pid ?? 0
   }
 
+  get address(): string {
+    return `${this.host?.address ?? this.loopback}:${this.port}`
+  }
+
   /** Another process may take the port between our look and the server's bind: then the next one is tried. */
   async startOnFreePort(): Promise<void> {
     for (let tries = 1; ; tries++) {
-      this.port = await takePort()
+      this.port = this.host ? PORT_OF_HOSTS : await takePort()
       if (await this.launch()) return
       if (tries === 5 || !/already in use/i.test(this.log())) this.fail()
       rmSync(path.join(this.folder, 'server.log'), {force: true})
@@ -225,6 +245,10 @@ class OneServer {
   private async launch(): Promise<boolean> {
     const config: Record<string, string> = {
       ...DEFAULTS,
+      bind: this.loopback,
+      // As on hosts of their own: the others learn where a node is from where its packets come from.
+      ...(this.loopback === LOOPBACK ? {} : {'bind-source-addr': this.loopback}),
+      ...(this.host ? {bind: this.host.address, 'protected-mode': 'no'} : {}),
       port: String(this.port),
       dir: this.folder,
       ...this.options.config,
@@ -234,7 +258,9 @@ class OneServer {
       ? [this.configFile(settings.map(([name, value]) => `${name} "${value}"\n`).join(''))]
       : settings.flatMap(([name, value]) => [`--${name}`, value ?? ''])
     const startsBefore = this.countStarts()
-    const child = spawn(this.kind.server, args, {cwd: this.folder, stdio: 'ignore'})
+    // `ip netns exec` becomes the server: its process ID is the server's.
+    const [program = '', ...words] = [...(this.host?.prefix ?? []), this.kind.server, ...args]
+    const child = spawn(program, words, {cwd: this.folder, stdio: 'ignore'})
     let hasEnded = false
     child.on('error', () => {
       hasEnded = true
@@ -300,7 +326,7 @@ class OneServer {
 
 export interface TestServers {
   readonly kind: ServerKind
-  /** "127.0.0.1:21000" each, in the order started. They survive kill and restart. */
+  /** "127.0.0.1:21000" each, in the order started. They survive kill and restart, unless that is at another address. */
   readonly addresses: readonly string[]
   /** Current process IDs, in the same order. */
   readonly pids: readonly number[]
@@ -310,8 +336,9 @@ export interface TestServers {
   signal(index: number, name: NodeJS.Signals): void
   /** Ends one at once, as a power cut would. */
   kill(index: number): Promise<void>
-  /** Starts one again, on its port and in its folder, with its nodes.conf. Kills it first if it runs. */
-  restart(index: number): Promise<void>
+  /** Starts one again, on its port and in its folder, with its nodes.conf; at another address, if one is given. Kills it first if it runs. */
+  restart(index: number, host?: string): Promise<void>
+  folder(index: number): string
   /** What the server wrote to its log file. */
   log(index: number): string
 }
@@ -319,7 +346,8 @@ export interface TestServers {
 /** Empty cluster-enabled servers that know nobody yet; ready when this resolves. */
 export async function startServers(kind: ServerKind, count: number, options: StartOptions = {}): Promise<TestServers> {
   const base = mkdtempSync(path.join(os.tmpdir(), 'rcluster-test-'))
-  const servers = Array.from({length: count}, (_, n) => new OneServer(kind, path.join(base, String(n)), options))
+  const folderOf = (n: number): string => path.join(base, String(n))
+  const servers = Array.from({length: count}, (_, n) => new OneServer(kind, folderOf(n), options, n))
   const stop = async () => {
     await Promise.all(servers.map(async (server) => server.kill()))
     rmSync(base, {recursive: true, force: true})
@@ -337,17 +365,21 @@ export async function startServers(kind: ServerKind, count: number, options: Sta
   }
   return {
     kind,
-    addresses: servers.map(({port}) => `${LOOPBACK}:${port}`),
+    get addresses() {
+      return servers.map(({address}) => address)
+    },
     get pids() {
       return servers.map(({pid}) => pid)
     },
     stop,
     signal: (index, name) => at(index).signal(name),
     kill: async (index) => at(index).kill(),
-    restart: async (index) => {
+    restart: async (index, host) => {
       await at(index).kill()
+      if (host !== undefined) at(index).loopback = host
       await at(index).start()
     },
+    folder: (index) => at(index).folder,
     log: (index) => at(index).log(),
   }
 }
@@ -355,6 +387,8 @@ export async function startServers(kind: ServerKind, count: number, options: Sta
 export interface RawOptions {
   readonly username?: string
   readonly password?: string
+  /** PEM. */
+  readonly tls?: {readonly ca: string; readonly cert: string; readonly key: string}
   readonly database?: number
   /** Replies as Buffers, for binary keys and values. */
   readonly asBuffers?: boolean
@@ -374,6 +408,7 @@ export async function rawCommand(
     port,
     ...(options.username === undefined ? {} : {username: options.username}),
     ...(options.password === undefined ? {} : {password: options.password}),
+    ...(options.tls === undefined ? {} : {tls: options.tls}),
     db: options.database ?? 0,
     lazyConnect: true,
     protocol: 2,

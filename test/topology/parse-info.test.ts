@@ -39,6 +39,9 @@ describe.each(VERSIONS)('text of %s', (version) => {
       availabilityZone: undefined,
     })
     expect(info.usedMemoryBytes).toBeGreaterThan(500_000)
+    expect(info.attachedReplicas).toMatchObject([{isOnline: true, address: {host: '127.0.0.1'}}])
+    expect(info.attachedReplicas?.[0]?.lagSeconds).toBeLessThan(3)
+    expect(info.goodReplicas).toBeUndefined()
     expect(info.replicationOffset).toBeGreaterThan(0)
   })
 
@@ -87,5 +90,29 @@ test('several databases, a zone, loading, and a server without cluster mode', ()
       [0, 5],
       [3, 7],
     ]),
+  })
+})
+
+test('replicas as their primary tells them', () => {
+  const text = [
+    'role:master',
+    'used_memory:9000000',
+    'used_memory_startup:1600112',
+    'mem_not_counted_for_evict:20480',
+    'min_slaves_good_slaves:1',
+    'slave0:ip=fd00::7,port=7003,state=online,offset=14,lag=0,type=main-thread',
+    'slave1:ip=10.0.0.8,port=7004,state=wait_bgsave,offset=0,lag=31',
+    'module:name=bf,ver=20,api=1,filters=0',
+    'module:name=ReJSON,ver=20,api=1,filters=0',
+  ].join('\r\n')
+  expect(parseServerInfo(text)).toMatchObject({
+    startupMemoryBytes: 1_600_112,
+    uncountedMemoryBytes: 20_480,
+    goodReplicas: 1,
+    modules: ['ReJSON', 'bf'],
+    attachedReplicas: [
+      {address: {host: 'fd00::7', port: 7003}, isOnline: true, lagSeconds: 0},
+      {address: {host: '10.0.0.8', port: 7004}, isOnline: false, lagSeconds: 31},
+    ],
   })
 })

@@ -156,6 +156,8 @@ test.each([
     hostname: undefined,
   },
   {name: 'no host', endpoint: ':7000@17000', host: '', port: 7000, bus: 17000, hostname: undefined},
+  {name: 'no host but memory', endpoint: `${B}V\u0002:1@2`, host: '', port: 1, bus: 2, hostname: undefined},
+  {name: 'no host but an option', endpoint: '--yes:1@2', host: '', port: 1, bus: 2, hostname: undefined},
   {name: 'no address', endpoint: ':0@0', host: '', port: 0, bus: 0, hostname: undefined},
   {name: 'no address, before Redis 4', endpoint: ':0', host: '', port: 0, bus: 0, hostname: undefined},
 ])('address: $name', ({endpoint, host, port, bus, hostname}) => {
@@ -202,6 +204,7 @@ test.each([
   {name: 'a range that descends', line: `${A} :1@2 master - 0 0 1 connected 9-3`, says: 'bad slots: "9-3"'},
   {name: 'a bad mark', line: `${A} :1@2 master - 0 0 1 connected [1->-xyz]`, says: 'bad slot mark "[1->-xyz]"'},
   {name: 'a mark too high', line: `${A} :1@2 master - 0 0 1 connected [16384->-${B}]`, says: 'bad slot mark'},
+  {name: 'control characters after a host', line: `${A} 10.0.0.1:1@2 mas\u0007ter - 0 0 1 connected`, says: 'control'},
   {name: 'control characters', line: `${A} :1@2,\x1b[2Jevil master - 0 0 1 connected`, says: ',?[2Jevil'},
 ])('$name is refused with the line', ({line, says}) => {
   expect(() => parseNodes(`${B} :1@2 master - 0 0 1 connected\n${line}`)).toThrow(says)

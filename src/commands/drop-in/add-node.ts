@@ -21,6 +21,7 @@ export default class DropInAddNode extends DropInCommand<typeof DropInAddNode> {
     this.say(`>>> Adding node ${formatAddress(address)} to cluster ${formatAddress(this.parseAddress(existing))}`)
     const session = await this.openCluster(existing)
     this.complainOfUnreachable(session.topology)
+    await this.lockCluster(session)
     // Nodes that joined a moment ago need some seconds until all agree; what is still amiss then, the check shows.
     await waitUntilFitForJoins(session, this.stopSignal).catch(() => undefined)
     this.stopSignal.throwIfAborted()

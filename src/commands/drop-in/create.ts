@@ -20,6 +20,7 @@ export default class DropInCreate extends DropInCommand<typeof DropInCreate> {
     requireDistinct(addresses)
     const port = await this.openPort()
     const newcomers = await this.stoppable(meetEmpty(port, addresses))
+    await this.lockNodes(newcomers.map(({port: node}) => node))
     const nodes = newcomers.map(({port: node}) => ({id: node.id, address: node.address}))
     const planned = planCreateAsRedisCli(nodes, this.options.replicas)
     const vocabulary = vocabularyOf(newcomers[0]?.view.serverInfo.flavour ?? 'redis')

@@ -16,6 +16,7 @@ export default class DropInDelNode extends DropInCommand<typeof DropInDelNode> {
     const [seed = '', id = ''] = (await this.wordsWithInput()).map((one) => one.toString().trim())
     this.say(`>>> Removing node ${id} from cluster ${formatAddress(this.parseAddress(seed))}`)
     const session = await this.openCluster(seed)
+    await this.lockCluster(session)
     const {topology} = session
     const victim = topology.nodesById.get(id.toLowerCase())
     if (!victim) throw new SaidFailure(`[ERR] No such node ID ${id}`)

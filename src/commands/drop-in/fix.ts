@@ -1,5 +1,6 @@
 import {DropInCommand} from '../../lib/cli/drop-in/drop-in-command.ts'
 import {SaidFailure} from '../../lib/cli/drop-in/said.ts'
+import {readClusterNodes} from '../../lib/engine/cluster-nodes.ts'
 import {readKeyEvidence} from '../../lib/engine/key-evidence.ts'
 import {lookForRepairs, type RepairOutcome, runRepairs} from '../../lib/engine/run-repairs.ts'
 import type {ClusterSession} from '../../lib/engine/session.ts'
@@ -9,7 +10,8 @@ import {renderMultipleOwners} from '../../lib/render/drop-in/multiple-owners.ts'
 import {renderSummary} from '../../lib/render/drop-in/nodes.ts'
 import {coverOf, coverQuestions, renderRepairs} from '../../lib/render/drop-in/repairs.ts'
 import {describeRepair} from '../../lib/render/repairs.ts'
-import {isAlive, readRuns, startedMoves} from '../../lib/state/run-journal.ts'
+import {saveBeforeState} from '../../lib/state/before-state.ts'
+import {readRuns, startedMoves} from '../../lib/state/run-journal.ts'
 
 /** What one round has mended may show more, such as keys that can be seen now. */
 const MAX_ROUNDS = 4
@@ -24,6 +26,7 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
   async run(): Promise<object> {
     const session = await this.openCluster(await this.seedWords())
     this.complainOfUnreachable(session.topology)
+    await this.lockCluster(session)
     this.say(renderSummary(session.topology))
     const isFine = this.showCheck(session)
     if (this.options['search-multiple-owners']) {
@@ -38,6 +41,10 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
       const allowed = plan.repairs.filter(this.#isAllowed)
       if (allowed.length === 0) break
       this.say(renderRepairs(allowed, session.topology))
+      // Said by the native form only: scripts know the lines of this one.
+      if (allowed.some(({risk}) => risk !== 'safe')) {
+        saveBeforeState(process.env, 'fix', plan, session.topology, await readClusterNodes(session))
+      }
       outcome = await runRepairs(session, plan, {
         ...look,
         isAllowed: this.#isAllowed,
@@ -59,8 +66,6 @@ export default class DropInFix extends DropInCommand<typeof DropInFix> {
 
   #lookOptions(session: ClusterSession): Parameters<typeof lookForRepairs>[1] & object {
     const records = readRuns(process.env, session.topology)
-    const busy = records.find(isAlive)
-    if (busy) throw new SaidFailure(`[ERR] Another rcluster (process ${busy.pid}) is moving slots of this cluster.`)
     return {
       intended: records.flatMap((record) => startedMoves(record, session.topology)),
       withUnreachablePrimaries: this.options['fix-with-unreachable'],

@@ -17,6 +17,7 @@ export default class DropInSetTimeout extends DropInCommand<typeof DropInSetTime
     }
     const session = await this.openCluster(seed)
     this.complainOfUnreachable(session.topology)
+    await this.lockCluster(session)
     this.say('>>> Reconfiguring node timeout in every cluster node...')
     const outcomes = await this.stoppable(setNodeTimeout(session, timeoutMs))
     for (const {node, failure, isLostBecause} of outcomes) {

@@ -11,6 +11,7 @@ import {canAnimate, type Style, styleFor} from '../render/colour.ts'
 import {errorDocument, renderError, renderJson, renderWarning} from '../render/error.ts'
 import {outputFlags} from './flags.ts'
 import {Interruption} from './interruption.ts'
+import {endureLostOutput} from './lost-output.ts'
 import {toClusterError} from './parse-errors.ts'
 import {createProgress, type Progress, type ProgressMode} from './progress.ts'
 import {askLine, canAsk} from './prompt.ts'
@@ -24,8 +25,8 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
 
   protected flags!: FlagsOf<T>
   protected args!: ArgsOf<T>
-  readonly #warnings: string[] = []
-  readonly #interruption = new Interruption((text) => this.#writeNote(text))
+  #warnings: string[] = []
+  #interruption = new Interruption((text) => this.#writeNote(text))
   #progress: Progress | undefined
 
   /** What `--json` prints as `result`: an object, always. */
@@ -46,9 +47,25 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     return this.#interruption.abortSignal
   }
 
+  /** Stops the command as the first signal does, or as the second: the reason is told instead of the signal. */
+  protected stopBecause(reason: ClusterError, {isAtOnce}: {isAtOnce: boolean}): void {
+    if (isAtOnce) this.#interruption.abort(reason)
+    else this.#interruption.stop(reason)
+  }
+
   /** After which the command is stopped as by a signal. */
   protected get wholeDeadlineMs(): number | undefined {
     return (this.flags as {timeout?: number}).timeout
+  }
+
+  /** From now on this command does the work of `host`: by its words and flags, with its signals, telling what it would tell. */
+  protected workFor(host: BaseCommand, flags: Readonly<Record<string, unknown>>): void {
+    this.id = host.id
+    this.argv = host.argv
+    this.flags = flags as FlagsOf<T>
+    this.args = {} as ArgsOf<T>
+    this.#warnings = host.#warnings
+    this.#interruption = host.#interruption
   }
 
   /** The result of `work`, or the reason to stop as soon as there is one. Only for work that changes nothing. */
@@ -111,6 +128,7 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
 
   override async init(): Promise<void> {
     await super.init()
+    endureLostOutput()
     // oclif warns of commands that did not parse; those whose words were refused did.
     this.parsed = true
     const {args, flags} = await this.parse({

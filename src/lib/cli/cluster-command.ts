@@ -1,16 +1,22 @@
 /** What do commands that talk to a cluster have in common? The connection flags, and a session on the cluster they name. */
 import type {Command} from '@oclif/core/command'
 import type {InferredFlags} from '@oclif/core/interfaces'
-import type {ClusterPort} from '../engine/cluster-port.ts'
+import type {ClusterLock} from '../engine/cluster-lock.ts'
+import type {ClusterPort, NodePort} from '../engine/cluster-port.ts'
+import {describeWork} from '../engine/lock-entry.ts'
 import type {ClusterSession} from '../engine/session.ts'
-import {NodeError, UsageError} from '../errors.ts'
-import type {ConnectionOptions} from '../redis/connect.ts'
+import {ClusterError, NodeError, RefusedError, UsageError} from '../errors.ts'
+import type {ConnectionOptions} from '../redis/connection-options.ts'
+import {knownAddresses, rememberNodes} from '../state/known-addresses.ts'
+import {isAlive, readRuns} from '../state/run-journal.ts'
+import {hiddenNodes} from '../topology/hidden-nodes.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {listNodes} from '../topology/queries.ts'
 import {BaseCommand} from './base-command.ts'
 import {connectionOptionsFrom} from './connection.ts'
 import {connectionFlags, outputFlags} from './flags.ts'
-import {adviceOn} from './node-advice.ts'
+import {lockOwner, publicWords} from './lock-owner.ts'
+import {adviceOn, adviceOnDenied} from './node-advice.ts'
 import {type AddressReference, DEFAULT_PORT, parseAddressReference, parseNodeReference} from './node-argument.ts'
 import {askSecret} from './prompt.ts'
 
@@ -25,6 +31,9 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   #askedPassword: string | undefined
   #options: ConnectionOptions | undefined
   #isDefaultSeed = false
+  #lock: ClusterLock | undefined
+  #isLockLookedFor = false
+  #session: ClusterSession | undefined
 
   /**
    * Finds the cluster and looks at it once. The seeds, in this order: `seed` (an argument), --seed, RCLUSTER_SEED,
@@ -34,8 +43,17 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   protected async openCluster(seed?: string | readonly string[]): Promise<ClusterSession> {
     const seeds = this.seedAddresses(seed)
     const port = await this.openPort()
+    // Loaded while the nodes answer.
+    if ('take-lock' in this.flags) void import('../engine/cluster-lock.ts')
     const {openSession} = await import('../engine/session.ts')
-    return this.stoppable(openSession(port, seeds))
+    const session = await this.stoppable(openSession(port, seeds))
+    this.rememberAddresses(session)
+    return session
+  }
+
+  /** When the command ends, where the nodes of this cluster were reached that announce something else. */
+  protected rememberAddresses(session: ClusterSession): void {
+    this.#session = session
   }
 
   /** For commands whose words are nodes: those that are addresses serve as seeds, unless seeds are named otherwise. */
@@ -43,6 +61,77 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     if (this.#connectionFlags.seed !== undefined || process.env['RCLUSTER_SEED']) return undefined
     const addresses = words.filter((text) => parseNodeReference(text).kind === 'address')
     return addresses.length > 0 ? addresses : undefined
+  }
+
+  /**
+   * From now on until the command ends nobody else's rcluster changes this cluster: to be called before the plan is made,
+   * which goes by what is seen then. A second call does nothing. Under --dry-run it only tells who is at work.
+   * @throws RefusedError 'busy' naming who is, unless --take-lock is given.
+   */
+  protected async lockCluster(session: ClusterSession, newcomers: readonly NodePort[] = []): Promise<void> {
+    if (this.#lock) return
+    await this.lockNodes([...new Set([...session.reachedPorts(), ...newcomers])])
+    const {lock} = this
+    if (lock?.isBlind) requireNobodyHere(session.topology)
+    // What was seen before may be true no longer.
+    if (lock?.hasMetOthers) await this.stoppable(session.refresh())
+  }
+
+  /** As `lockCluster`, for nodes that are no cluster yet. */
+  protected async lockNodes(ports: readonly NodePort[]): Promise<void> {
+    if (this.#isLockLookedFor) return
+    this.#isLockLookedFor = true
+    const flags = this.flags as {'dry-run'?: boolean; 'take-lock'?: boolean}
+    if (flags['dry-run']) {
+      await this.warnOfWork(ports, 'What this plan goes by may change: ')
+      return
+    }
+    const {takeLock} = await import('../engine/cluster-lock.ts')
+    const leaseMs = Number(process.env['RCLUSTER_LOCK_LEASE_MS']) || undefined
+    this.#lock = await takeLock(ports, {
+      owner: lockOwner(this.commandLine, process.env),
+      isTaking: flags['take-lock'] ?? false,
+      takingFlag: this.takingFlag,
+      ...(leaseMs === undefined ? {} : {leaseMs}),
+      signal: this.stopSignal,
+      onNote: (text) => this.note(text),
+      onLost: (how, reason) => {
+        const isAtOnce = how === 'gone'
+        this.note(`${reason.message}: ${isAtOnce ? 'stopping at once' : 'what has begun is being finished'}.`)
+        this.stopBecause(reason, {isAtOnce})
+      },
+    })
+    const {isBlind, unseen} = this.#lock
+    if (isBlind && ports.length > 0) {
+      this.warnOperator(
+        'Other rclusters at work on this cluster cannot be seen, nor they see this one: no node lets this user CLIENT SETNAME and CLIENT LIST.',
+      )
+    } else if (unseen.length > 0) {
+      const nodes = unseen.map(formatAddress).join(', ')
+      this.note(`${nodes} did not tell whether another rcluster is at work there; the other nodes did.`)
+    }
+  }
+
+  protected get takingFlag(): string {
+    return '--take-lock'
+  }
+
+  /** Names whoever is changing the cluster. Each node goes through all its clients for it. */
+  protected async warnOfWork(ports: readonly NodePort[], words = ''): Promise<void> {
+    const {findLockHolder} = await import('../engine/cluster-lock.ts')
+    const holder = await this.stoppable(findLockHolder(ports))
+    if (holder) this.warnOperator(`${words}${describeWork(holder)}`)
+  }
+
+  /** Held by this command; undefined before, and under --dry-run. */
+  protected get lock(): ClusterLock | undefined {
+    return this.#lock
+  }
+
+  /** What others are told to be under way; without secrets. */
+  protected get commandLine(): string {
+    const flags = {...(this.ctor as typeof ClusterCommand).baseFlags, ...this.ctor.flags}
+    return `rcluster ${this.commandName} ${publicWords(this.argv, flags)}`.trim()
   }
 
   /** Of nodes by whose word nothing was verified; `exceptId` was told of already. */
@@ -54,7 +143,8 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   /** See `openCluster`. URLs among them add their login and TLS to what `connectionOptions` returns. */
   protected seedAddresses(seed?: string | readonly string[]): NodeAddress[] {
     const given = seed === undefined ? [] : typeof seed === 'string' ? [seed] : seed
-    const words = given.length > 0 ? given : (this.#connectionFlags.seed ?? [])
+    // Both may be given: the argument is asked first.
+    const words = [...given, ...(this.#connectionFlags.seed ?? []).filter((word) => !given.includes(word))]
     const fromEnvironment = (process.env['RCLUSTER_SEED'] ?? '').split(/[\s,]+/).filter((word) => word !== '')
     const chosen = words.length > 0 ? words : fromEnvironment
     if (chosen.length > 0) return chosen.map((word) => this.parseAddress(word))
@@ -92,7 +182,8 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
       )
     }
     if (flags.askpass) this.#askedPassword ??= await askSecret('Password: ', this.stopSignal)
-    this.#options = connectionOptionsFrom(flags, this.#askedPassword, this.#references, process.env)
+    const options = connectionOptionsFrom(flags, this.#askedPassword, this.#references, process.env)
+    this.#options = {...options, knownAddresses: this.#isRemembering ? knownAddresses(process.env) : undefined}
     return this.#options
   }
 
@@ -106,25 +197,80 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   }
 
   override async catch(thrown: Error): Promise<void> {
-    if (!(thrown instanceof NodeError) || thrown.suggestions.length > 0) return super.catch(thrown)
+    return super.catch(this.advised(thrown) as Error)
+  }
+
+  /** With what can be done about a node that did not answer, or said no. */
+  protected advised(thrown: unknown): unknown {
+    const command = this.commandName.split(' ').at(-1) ?? ''
+    if (!(thrown instanceof NodeError) || thrown.suggestions.length > 0) {
+      return thrown instanceof ClusterError ? withAdvice(thrown, adviceOnDenied(thrown, command)) : thrown
+    }
     const {failure, address, message, details, isFromTarget, cause} = thrown
     const facts = {
-      hasPassword: this.#options?.password !== undefined,
+      hasPassword: this.#options?.logins?.hasAny ?? false,
       usesTls: this.#options?.tls !== undefined,
       isDefaultSeed: this.#isDefaultSeed,
+      command,
     }
     const suggestions = adviceOn(thrown, facts)
-    return super.catch(new NodeError(failure, address, message, {details, isFromTarget, suggestions, cause}))
+    return new NodeError(failure, address, message, {details, isFromTarget, suggestions, cause})
   }
 
   override async finally(error: Error | undefined): Promise<void> {
+    await this.#lock?.release()
+    this.#noteAddresses()
     for (const port of this.#ports) port.close()
     await super.finally(error)
+  }
+
+  #noteAddresses(): void {
+    if (!this.#session || !this.#isRemembering) return
+    const {topology} = this.#session
+    // Half of the way is no use to the next command.
+    if (hiddenNodes(topology).size > 0) return
+    const mapped = this.#session.mappedNodes()
+    const members = new Set(topology.nodes.map(({id}) => id))
+    const direct = topology.nodes.filter(({reach}) => reach.kind === 'reached').map(({id}) => id)
+    if (rememberNodes(process.env, {mapped, direct, members}, new Date()) === undefined) return
+    this.note(
+      'Where these nodes are reached is remembered, one of their addresses is enough from now on: rcluster addresses',
+    )
+  }
+
+  /** The drop-in form has no such flag. */
+  get #isRemembering(): boolean {
+    return this.#connectionFlags.remember !== false
   }
 
   get #connectionFlags(): ConnectionFlags {
     return this.flags as unknown as ConnectionFlags
   }
+}
+
+/** As `seedFromWords`, for commands of which one names all nodes at their new addresses. */
+export function seedsFromWords(words: readonly string[] | undefined): readonly string[] {
+  const isAddress = (word: string): boolean => /[:.]/.test(word)
+  if (words && words.length > 1 && words.every(isAddress)) return words
+  const seed = seedFromWords(words)
+  return seed === undefined ? [] : [seed]
+}
+
+/** Where nodes do not tell who is at work, the journals of this machine do. */
+function requireNobodyHere(topology: Topology): void {
+  const busy = readRuns(process.env, topology).find(isAlive)
+  if (!busy) return
+  throw new RefusedError(
+    'busy',
+    `another rcluster (process ${busy.pid}, since ${busy.startedAt}) is moving slots of this cluster`,
+    {suggestions: ['Wait until it is done, or stop it with Ctrl-C there']},
+  )
+}
+
+function withAdvice(error: ClusterError, advice: readonly string[]): ClusterError {
+  if (advice.length === 0) return error
+  const {code, exitCode, message, details, suggestions, cause} = error
+  return new ClusterError(code, exitCode, message, {details, suggestions: [...suggestions, ...advice], cause})
 }
 
 /** "HOST PORT" as two words, as redis-cli takes it, is one seed; otherwise at most one word. */

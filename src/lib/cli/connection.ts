@@ -1,17 +1,20 @@
 /** How is the cluster reached? The connection flags, URLs and environment, as what the adapter wants. */
 import type {InferredFlags} from '@oclif/core/interfaces'
 import {UsageError} from '../errors.ts'
-import type {ConnectionOptions} from '../redis/connect.ts'
-import {formatAddress, type NodeAddress} from '../topology/model.ts'
+import {AddressMap} from '../redis/address-map.ts'
+import type {ConnectionOptions} from '../redis/connection-options.ts'
+import {Login, Logins} from '../redis/logins.ts'
+import {parseAddressMap} from './address-rules.ts'
 import {passwordFromEnvironment, readAuthorities, readCertificate, readPasswordFile} from './credentials.ts'
 import type {connectionFlags} from './flags.ts'
-import {type AddressReference, parseAddress} from './node-argument.ts'
+import {readLoginRules} from './login-rules.ts'
+import type {AddressReference} from './node-argument.ts'
 
 type ConnectionFlags = Partial<InferredFlags<typeof connectionFlags>>
 
 /**
- * A flag wins over a URL, a URL over the environment. Reads the files that the flags name.
- * @throws UsageError for URLs that contradict each other, unreadable files, a malformed --address-map.
+ * A line of --credentials wins over a flag, a flag over a URL, a URL over the environment. Reads the files that the flags name.
+ * @throws UsageError for URLs that contradict each other, unreadable files, a malformed --address-map or --credentials.
  */
 export function connectionOptionsFrom(
   flags: ConnectionFlags,
@@ -27,16 +30,16 @@ export function connectionOptionsFrom(
     (file === undefined ? undefined : readPasswordFile(file)) ??
     only('password', references, ({password}) => password) ??
     passwordFromEnvironment(env)
+  const rules = flags.credentials === undefined ? [] : readLoginRules(flags.credentials)
   if (username !== undefined && password === undefined) {
     throw new UsageError(`there is no password for the user "${username}"`, {
       suggestions: ['Set RCLUSTER_PASSWORD, or give --askpass or --password-file'],
     })
   }
   return {
-    username,
-    password,
+    logins: new Logins(rules, password === undefined ? undefined : new Login(username, password)),
     tls: tlsOptions(flags, references),
-    addressMap: parseAddressMap(flags['address-map'] ?? []),
+    addressMap: new AddressMap(parseAddressMap(flags['address-map'] ?? [])),
     connectTimeoutMs: flags['connect-timeout'] ?? 3000,
     commandTimeoutMs: flags['command-timeout'] ?? 5000,
   }
@@ -67,19 +70,4 @@ function only<V>(
   }
   const [value] = values
   return value
-}
-
-/** "announced=dialled", each an address or a host. @throws UsageError */
-export function parseAddressMap(entries: readonly string[]): Map<string, NodeAddress> {
-  const map = new Map<string, NodeAddress>()
-  for (const entry of entries) {
-    const [announced, dialled, more] = entry.split('=')
-    if (!announced || !dialled || more !== undefined) {
-      throw new UsageError(`--address-map "${entry}" is not ANNOUNCED=DIALLED`, {
-        suggestions: ['For example: --address-map 172.17.0.2:6379=127.0.0.1:7000'],
-      })
-    }
-    map.set(formatAddress(parseAddress(announced)), parseAddress(dialled))
-  }
-  return map
 }

@@ -46,7 +46,8 @@ function filesIn(folder: string): string[] {
   return files
 }
 
-function readText(file: string | 0, flag: string): string {
+/** 0: stdin. @throws UsageError naming flag and file when it cannot be read. */
+export function readText(file: string | 0, flag: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {

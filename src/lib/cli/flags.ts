@@ -79,6 +79,11 @@ export const connectionFlags = {
     helpGroup: CONNECTION,
     exclusive: ['password', 'askpass'],
   }),
+  credentials: Flags.string({
+    summary: 'Users and passwords that differ from node to node: a file of lines "NODE USER PASSWORD", "-" for stdin.',
+    helpValue: 'FILE',
+    helpGroup: CONNECTION,
+  }),
   askpass: Flags.boolean({summary: 'Ask for the password.', default: false, helpGroup: CONNECTION}),
   tls: Flags.boolean({summary: 'Connect with TLS.', default: false, helpGroup: CONNECTION}),
   cacert: Flags.string({
@@ -106,8 +111,16 @@ export const connectionFlags = {
   sni: Flags.string({summary: 'Server name to ask for with TLS.', helpValue: 'NAME', helpGroup: CONNECTION}),
   insecure: Flags.boolean({summary: 'Do not verify certificates.', default: false, helpGroup: CONNECTION}),
   'address-map': list({
-    summary: 'Dial the second address for a node that announces the first; may repeat.',
+    summary:
+      'Dial the second for a node that announces the first: addresses, hosts, "*", a node ID; @FILE; may repeat.',
     helpValue: 'ANNOUNCED=DIALLED',
+    helpGroup: CONNECTION,
+  }),
+  remember: Flags.boolean({
+    summary: 'Remember where nodes behind mapped addresses were reached, and go by it; RCLUSTER_REMEMBER=0: never.',
+    default: true,
+    allowNo: true,
+    env: 'RCLUSTER_REMEMBER',
     helpGroup: CONNECTION,
   }),
   'connect-timeout': duration({
@@ -124,6 +137,12 @@ export const connectionFlags = {
   }),
 }
 
+/** For commands that make nodes forget others. */
+export const watchFlag = Flags.boolean({
+  summary: 'Stay for a good minute until the servers no longer ban the ID, and forget it again if it comes back.',
+  default: false,
+})
+
 /** For commands that change something. */
 export const changeFlags = {
   yes: Flags.boolean({
@@ -136,5 +155,21 @@ export const changeFlags = {
     summary: 'Show what would be done, and change nothing.',
     default: false,
     aliases: ['cluster-simulate'],
+  }),
+}
+
+/** For commands whose plan can be kept and carried out later; see PlannedCommand. */
+export const planFlags = {
+  out: Flags.string({
+    summary: 'Write the plan to a file for rcluster apply, and change nothing; "-": to stdout.',
+    helpValue: 'FILE',
+  }),
+}
+
+/** For commands that nobody else may disturb; see ClusterCommand.lockCluster. */
+export const lockFlags = {
+  'take-lock': Flags.boolean({
+    summary: 'Stop another rcluster that is at work on the cluster, wherever it runs, and go ahead.',
+    default: false,
   }),
 }

@@ -6,7 +6,8 @@ import {type ClusterSession, openSession} from '../engine/session.ts'
 import {mapBounded} from '../engine/waiting.ts'
 import {type ClusterError, NodeError, RefusedError, UsageError} from '../errors.ts'
 import {requireFitForMoves} from '../findings/require.ts'
-import {type ConnectionOptions, openClusterPort} from '../redis/connect.ts'
+import {openClusterPort} from '../redis/connect.ts'
+import type {ConnectionOptions} from '../redis/connection-options.ts'
 import {openSourcePort} from '../redis/source-client.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
 import {primaries, slotMapFingerprint} from '../topology/queries.ts'
@@ -163,7 +164,7 @@ export async function openSource(address: NodeAddress, options: ConnectionOption
     return {port, facts: await port.readFacts()}
   }
   try {
-    const first = await open(options.addressMap?.get(formatAddress(address)) ?? address)
+    const first = await open(options.addressMap?.dialledFor(address) ?? address)
     const {info, isInCluster} = first.facts
     const session = isInCluster ? await openItsCluster(address, options, closers) : undefined
     const servers = session ? await mapBounded(addressesIn(session), CONNECTED_AT_ONCE, open) : [first]
@@ -219,9 +220,14 @@ function addressesIn(session: ClusterSession): NodeAddress[] {
 
 /** Advice in words of the flags that are about the source. */
 export function atSource(error: NodeError, options: ConnectionOptions): ClusterError {
-  if (error.suggestions.length > 0) return error
-  const facts = {hasPassword: options.password !== undefined, usesTls: options.tls !== undefined, isDefaultSeed: false}
-  const suggestions = adviceOn(error, facts).map(inWordsOfSource)
+  const facts = {
+    hasPassword: options.logins?.hasAny ?? false,
+    usesTls: options.tls !== undefined,
+    isDefaultSeed: false,
+    command: 'import',
+  }
+  const advice = error.suggestions.length > 0 ? error.suggestions : adviceOn(error, facts)
+  const suggestions = advice.map(inWordsOfSource)
   const {failure, address, message, details, isFromTarget, cause} = error
   return new NodeError(failure, address, message, {details, isFromTarget, suggestions, cause})
 }

@@ -66,7 +66,19 @@ export class Interruption {
     return orAbort(work, this.stopSignal)
   }
 
+  /** As the first signal does, for a reason of our own. */
+  stop(reason: ClusterError): void {
+    this.#stop.abort(reason)
+  }
+
+  /** As the second does. */
+  abort(reason: ClusterError): void {
+    this.#stop.abort(reason)
+    this.#abort.abort(reason)
+  }
+
   #receive(signal: NodeJS.Signals): void {
+    if (signal === 'SIGHUP' && isUnderNohup(process.env)) return
     if (this.#abort.signal.aborted) {
       process.exit(130)
     } else if (this.#stop.signal.aborted) {
@@ -86,6 +98,11 @@ export class Interruption {
       )
     }
   }
+}
+
+/** Node forgets at its start that the signal was to be ignored, so that the name of who started it has to tell. */
+function isUnderNohup(env: NodeJS.ProcessEnv): boolean {
+  return /(?:^|\/)nohup$/.test(env['_'] ?? '')
 }
 
 function formatTime(ms: number): string {

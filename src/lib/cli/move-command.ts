@@ -6,33 +6,31 @@ import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
 import {restoreSettings} from '../engine/hold-setting.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../engine/pace.ts'
+import {lookBeforeMoves} from '../engine/preflight.ts'
+import {DEFAULT_PATIENCE_MS} from '../engine/retrying.ts'
 import {type RunOptions, runMoves} from '../engine/run-moves.ts'
 import type {ClusterSession} from '../engine/session.ts'
+import {refuseObstacles} from '../engine/verdict.ts'
 import {pollUntil} from '../engine/waiting.ts'
 import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../errors.ts'
 import {requireFitForMoves} from '../findings/require.ts'
 import {withBigKeys} from '../plan/big-keys.ts'
 import {buildMovePlan} from '../plan/move-plan.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
+import type {SavedPlan} from '../plan/plan-file.ts'
+import {compareGround, type PlannedChanges} from '../plan/shift.ts'
 import {formatDuration, plural} from '../render/amounts.ts'
 import {renderMovePlan} from '../render/plan.ts'
 import {formatResumeCommands} from '../render/resume-command.ts'
-import {
-  beginRun,
-  endRun,
-  isAlive,
-  leftOfRun,
-  noteHeld,
-  type RunRecord,
-  readRuns,
-  startedMoves,
-} from '../state/run-journal.ts'
-import type {Topology} from '../topology/model.ts'
-import {ClusterCommand} from './cluster-command.ts'
-import {changeFlags, duration, positiveInteger, size} from './flags.ts'
+import {beginRun, endRun, leftOfRun, noteHeld, type RunRecord, readRuns, startedMoves} from '../state/run-journal.ts'
+import {formatAddress, type NodeAddress, type Topology} from '../topology/model.ts'
+import {changeFlags, duration, lockFlags, planFlags, positiveInteger, size} from './flags.ts'
+import {type GivenPlan, PlannedCommand} from './planned-command.ts'
 
 export const moveFlags = {
   ...changeFlags,
+  ...lockFlags,
+  ...planFlags,
   'on-conflict': Flags.option({options: ['fail', 'source', 'target'] as const})({
     summary: 'Whose copy wins when both ends hold a key with different values.',
     default: 'fail',
@@ -54,6 +52,11 @@ export const moveFlags = {
     default: 1,
     max: 64,
   }),
+  patience: duration({
+    summary: 'How long slots that do not get on are tried again before the run stops: a node away, a failover.',
+    default: DEFAULT_PATIENCE_MS,
+    defaultHelp: async () => `${DEFAULT_PATIENCE_MS / 1000}s` as never,
+  }),
 }
 
 /** For commands that may leave a slot where it is. */
@@ -70,6 +73,7 @@ interface MoveFlags {
   readonly mover: MoverChoice
   readonly 'max-pause': number
   readonly 'max-bandwidth': number | undefined
+  readonly patience: number
   /** Absent in commands that must move every slot. */
   readonly 'skip-big'?: number | undefined
 }
@@ -87,7 +91,7 @@ export interface MoveReport {
 /** New clusters and joins settle within seconds: a cluster that is unfit is given that long before it is refused. */
 const FIT_DEADLINE_MS = 8000
 
-export abstract class MoveCommand<T extends typeof Command> extends ClusterCommand<T> {
+export abstract class MoveCommand<T extends typeof Command> extends PlannedCommand<T> {
   /**
    * The plan of this command: what an earlier run of the same command left undone, or what `planAnew` gives.
    * @param intent equal for two runs that ask for the same.
@@ -101,17 +105,8 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     named: (topology: Topology) => readonly SlotMove[] = () => [],
   ): Promise<{plan: MovePlan; records: readonly RunRecord[]}> {
     await session.requireOneCluster()
+    await this.lockCluster(session)
     const records = readRuns(process.env, session.topology)
-    const busy = records.find(isAlive)
-    if (busy && !(this.flags as unknown as MoveFlags)['dry-run']) {
-      throw new RefusedError(
-        'busy',
-        `another rcluster (process ${busy.pid}, since ${busy.startedAt}) is moving slots of this cluster`,
-        {
-          suggestions: ['Wait until it is done, or stop it with Ctrl-C there'],
-        },
-      )
-    }
     const startedIn = (topology: Topology): SlotMove[] => [
       ...records.flatMap((record) => startedMoves(record, topology)),
       ...named(topology),
@@ -125,6 +120,56 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
       return {plan: buildMovePlan(topology, kind, left, []), records}
     }
     return {plan: planAnew(topology, uniqueBySlot(startedIn(topology))), records}
+  }
+
+  /**
+   * What is left of the moves of a saved plan, carried out.
+   * @throws RefusedError 'stale-plan' when the ground has shifted.
+   */
+  protected async carryOutSaved(
+    session: ClusterSession,
+    given: GivenPlan,
+    {moves, kind}: MovePlan,
+    changes: PlannedChanges,
+    question: ((plan: MovePlan) => string) | undefined,
+  ): Promise<MoveReport> {
+    await this.lockCluster(session)
+    const {cluster} = given.file
+    // What gossip has not settled yet is no shift.
+    const topology = await this.#fitTopology(session, (now) => [...compareGround(cluster, now, changes).left])
+    const {left} = this.requireGround(session, given, changes)
+    if (left.length > 0 && left.length < moves.length) {
+      this.note(`Going on with the plan: ${moves.length - left.length} of ${moves.length} slots have moved.`)
+    }
+    const intent = JSON.stringify(['apply', given.file.createdAt, cluster.fingerprint])
+    const ours = new Map(left.map((move) => [move.slot, move]))
+    const isOurs = ({slot, from, to}: SlotMove): boolean => ours.get(slot)?.from === from && ours.get(slot)?.to === to
+    const records = readRuns(process.env, topology).filter((record) => startedMoves(record, topology).every(isOurs))
+    return this.carryOut(session, buildMovePlan(topology, kind, left, []), intent, records, {
+      nothingToDo:
+        moves.length === 0
+          ? 'Nothing to do: the plan moves no slot.'
+          : `Nothing to do: ${moves.length === 1 ? 'the slot has' : `all ${moves.length} slots have`} moved already.`,
+      question,
+    })
+  }
+
+  /** Of commands that only move slots. */
+  protected override async applySaved(given: GivenPlan): Promise<object> {
+    const plan = given.file.plan as MovePlan
+    const session = await this.openGiven(given)
+    return this.carryOutSaved(
+      session,
+      given,
+      plan,
+      {moves: plan.moves},
+      ({moves}) => `Move ${plural(moves.length, 'slot')}?`,
+    )
+  }
+
+  /** What --out writes for moves: of commands that do more than move, all of it. */
+  protected planWithMoves(_session: ClusterSession, plan: MovePlan): SavedPlan {
+    return plan
   }
 
   /** @throws RefusedError when the cluster stays unfit for moves. */
@@ -158,7 +203,9 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
 
   /** What stands before the commands for what is left. */
   protected resumeLine(): string {
-    return 'Run the same command again to go on, or what is left of it:'
+    return this.applyLine === undefined
+      ? 'Run the same command again to go on, or what is left of it:'
+      : `Go on with ${this.applyLine}, or what is left of it:`
   }
 
   /** Shows the plan and, after a yes, carries it out. */
@@ -176,14 +223,20 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
   ): Promise<MoveReport> {
     const flags = this.flags as unknown as MoveFlags
     const {'max-bandwidth': maxBytesPerSecond} = flags
-    const plan = await this.#lookAhead(session, planned)
+    await this.lockCluster(session)
+    const ahead = await this.#lookAhead(session, planned)
+    const verdict = await this.stoppable(lookBeforeMoves(session, ahead, {isAtomicOnly: flags.mover === 'atomic'}))
+    const plan = {...ahead, warnings: [...ahead.warnings, ...verdict.warnings]}
     const report = {plan, slotsMoved: 0, slotsMovedAtomically: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
       if (!flags['dry-run']) await this.#tidyUp(session, records)
       this.print(planned.moves.length > 0 ? renderMovePlan(plan, session.topology, this.style) : words.nothingToDo)
+      if (this.isSaving) await this.savePlan(this.planWithMoves(session, plan), session.topology)
       return {outcome: 'nothing-to-do', ...report}
     }
     this.print(renderMovePlan(plan, session.topology, this.style))
+    refuseObstacles(verdict)
+    if (this.isSaving) await this.savePlan(this.planWithMoves(session, plan), session.topology)
     if (flags['dry-run']) return {outcome: 'planned', ...report}
     if (words.question !== undefined) await this.confirm(words.question(plan))
     const own = this.#record(intent, plan)
@@ -191,11 +244,13 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
       const outcome = await runMoves(session, plan, {
         stop: this.stopSignal,
         abort: this.abortSignal,
+        ready: async () => this.lock?.ready(),
         listener: this.listener(),
         conflicts: flags['on-conflict'],
         concurrency: flags.concurrency,
         maxPauseMs: flags['max-pause'],
         maxBytesPerSecond,
+        patienceMs: flags.patience,
         isAtomicOnly: flags.mover === 'atomic',
         onHeld: (held) => own && noteHeld(own, held),
         ...this.runOptions(),
@@ -261,7 +316,7 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     const message = `${reason.message}: ${slotsMoved} of ${plan.moves.length} slots moved, no slot is open`
     const facts = {
       details: {slotsMoved, left: left.length},
-      suggestions: [this.resumeLine(), ...formatResumeCommands(left, session.topology, session.seed)],
+      suggestions: [this.resumeLine(), ...formatResumeCommands(left, session.topology, livingSeed(session))],
     }
     return reason instanceof CancelledError ? new CancelledError(message, facts) : new InterruptedError(message, facts)
   }
@@ -270,16 +325,23 @@ export abstract class MoveCommand<T extends typeof Command> extends ClusterComma
     if (!(error instanceof InterruptedError)) return error
     const {left = [], ...details} = error.details as {left?: readonly SlotMove[]}
     const goOn =
-      left.length > 0 ? [this.resumeLine(), ...formatResumeCommands(left, session.topology, session.seed)] : []
+      left.length > 0 ? [this.resumeLine(), ...formatResumeCommands(left, session.topology, livingSeed(session))] : []
     const facts = {
       details: {...details, left: left.length},
       suggestions: [...error.suggestions, ...goOn],
       cause: error.cause,
     }
-    return this.abortSignal.aborted
+    return this.abortSignal.reason instanceof CancelledError
       ? new CancelledError(error.message, facts)
       : new InterruptedError(error.message, facts)
   }
+}
+
+/** The one that was named, unless it does not answer any more: then the command would not either. */
+function livingSeed({seed, topology}: ClusterSession): NodeAddress {
+  const named = topology.nodes.find(({address}) => formatAddress(address) === formatAddress(seed))
+  const isSilent = named !== undefined && named.reach.kind !== 'reached'
+  return isSilent ? (topology.nodesById.get(topology.seedId)?.address ?? seed) : seed
 }
 
 function uniqueBySlot(moves: readonly SlotMove[]): SlotMove[] {

@@ -1,15 +1,21 @@
 /** What can the operator do about a node that does not answer, or says no? Pure. */
-import type {NodeError} from '../errors.ts'
+import {RIGHTS} from '../engine/rights.ts'
+import {type ClusterError, NodeError} from '../errors.ts'
 
 export interface ConnectionFacts {
   readonly hasPassword: boolean
   readonly usesTls: boolean
   /** Nobody named a node, so 127.0.0.1:6379 was asked. */
   readonly isDefaultSeed: boolean
+  /** What rcluster was to do: "reshard". */
+  readonly command: string
 }
 
 /** Empty where there is nothing to say beyond the message. */
-export function adviceOn({failure}: NodeError, {hasPassword, usesTls, isDefaultSeed}: ConnectionFacts): string[] {
+export function adviceOn(
+  {failure}: NodeError,
+  {hasPassword, usesTls, isDefaultSeed, command}: ConnectionFacts,
+): string[] {
   const aboutTls = usesTls ? 'If the server does not speak TLS, leave --tls out' : 'If the server wants TLS, add --tls'
   switch (failure) {
     case 'refused':
@@ -31,7 +37,7 @@ export function adviceOn({failure}: NodeError, {hasPassword, usesTls, isDefaultS
           : 'Set RCLUSTER_PASSWORD, or give --password-file or --askpass',
       ]
     case 'permission':
-      return ['Log in with --user as somebody who may do that']
+      return adviceOnRights(command)
     case 'protected':
       return ['Protected mode lets only the machine itself in: run rcluster there, or set a password on the server']
     case 'tls':
@@ -41,4 +47,19 @@ export function adviceOn({failure}: NodeError, {hasPassword, usesTls, isDefaultS
     default:
       return []
   }
+}
+
+function adviceOnRights(command: string): string[] {
+  const rule = command in RIGHTS ? command : '--all'
+  return [`Log in with --user as somebody who may, or give this user what this prints: rcluster acl ${rule}`]
+}
+
+/** For failures that came of a missing right, be it one of several nodes' or deep below. Empty where that is not so, or is told already. */
+export function adviceOnDenied(error: ClusterError, command: string): string[] {
+  if (error.suggestions.some((text) => text.includes('rcluster acl '))) return []
+  if (/\bNOPERM\b/.test(error.message)) return adviceOnRights(command)
+  for (let cause: unknown = error.cause; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof NodeError && cause.failure === 'permission') return adviceOnRights(command)
+  }
+  return []
 }

@@ -11,6 +11,9 @@ export function canAsk(): boolean {
 export async function askLine(question: string, signal: AbortSignal): Promise<string> {
   // Not `terminal: true`: raw mode would take Ctrl-C away from our signal handling.
   const lines = createInterface({input: process.stdin, output: process.stderr, terminal: false})
+  // A terminal that is gone, EIO, is the end of what it brings.
+  const onLost = (): void => lines.close()
+  process.stdin.on('error', onLost)
   try {
     const ended = new Promise<undefined>((resolve) => lines.once('close', () => resolve(undefined)))
     const line = await Promise.race([lines.question(question, {signal}), ended])
@@ -21,6 +24,7 @@ export async function askLine(question: string, signal: AbortSignal): Promise<st
     throw signal.aborted ? signal.reason : error
   } finally {
     lines.close()
+    process.stdin.off('error', onLost)
   }
 }
 

@@ -13,6 +13,7 @@ import {PairGate} from './gate.ts'
 import {gatherKeys} from './gather-keys.ts'
 import {countKeysOf, slotsAt} from './key-evidence.ts'
 import type {Pace} from './pace.ts'
+import {describeMoves, reMeet} from './re-meet.ts'
 import {runMoves} from './run-moves.ts'
 import {type ClusterSession, internalAddress} from './session.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
@@ -45,6 +46,9 @@ export async function applyRepair(context: RepairContext, repair: Repair): Promi
   const {act} = repair
   const slots = slotsOfRepair(repair)
   switch (act.kind) {
+    case 're-meet':
+      context.listener({kind: 'phase', text: `Introducing ${describeMoves(context.session, act.nodes)} to the others`})
+      return reMeet(context.session, act.nodes, context.stop)
     case 'take-over':
       return takeOver(context, act)
     case 'reveal':
@@ -149,16 +153,16 @@ async function tellOwner(
   const {owner, told} = act
   listener({kind: 'phase', text: `Telling who owns ${formatSlots(slots)}`})
   const {disagreements, nodesById} = session.topology
-  const wanted = new Set(slots)
+  // First of all: a rival that got a key since it was counted says no to this, but would delete it at a higher epoch.
+  await mapBounded(told, 64, (id) => Promise.all(slots.map((slot) => session.node(id).assignSlot(slot, owner))))
   const ownEpoch = nodesById.get(owner)?.configEpoch ?? 0
   const isOutdone = disagreements.some(
     ({ranges, opinions}) =>
-      ranges.some(({start, end}) => slots.some((slot) => wanted.has(slot) && slot >= start && slot <= end)) &&
+      ranges.some(({start, end}) => slots.some((slot) => slot >= start && slot <= end)) &&
       opinions.some((one) => one.owner !== owner && (one.configEpoch ?? 0) >= ownEpoch),
   )
   // Else packets of whom they take for the owner would win them back.
   if (isOutdone) await session.node(owner).bumpEpoch()
-  await mapBounded(told, 64, (id) => Promise.all(slots.map((slot) => session.node(id).assignSlot(slot, owner))))
   await tellAll(session, slots, owner)
 }
 

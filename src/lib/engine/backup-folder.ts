@@ -1,7 +1,8 @@
 /** Is a folder fit to take a backup? Empty, or not there yet, with space enough; and what was begun in it can be undone. */
-import {mkdir, readdir, rm, rmdir, statfs} from 'node:fs/promises'
+import {readdir, rm, rmdir, statfs} from 'node:fs/promises'
 import path from 'node:path'
 import {RefusedError} from '../errors.ts'
+import {makeFolder} from '../make-folder.ts'
 import {MANIFEST_NAME} from './backup-manifest.ts'
 
 export interface BackupFolder {
@@ -49,7 +50,7 @@ async function freeSpace(folder: string): Promise<number | undefined> {
 export async function claimFolder(folder: BackupFolder): Promise<void> {
   if (folder.isThere) return
   try {
-    await mkdir(folder.path, {recursive: true, mode: 0o700})
+    makeFolder(folder.path, 0o700)
   } catch (error) {
     throw unfit(`${folder.path} cannot be made: ${(error as Error).message}`, error)
   }

@@ -23,9 +23,14 @@ export async function chooseMovers(
   const families = new Map<NodeId, AtomicFamily | undefined>(
     await mapBounded(ids, 128, async (id) => [id, await session.node(id).readAtomicFamily()] as const),
   )
+  const isAble = (id: NodeId): boolean => families.get(id) !== undefined
+  const databases = new Map(
+    await mapBounded(ids.filter(isAble), 128, async (id) => [id, await session.node(id).readDatabaseCount()] as const),
+  )
   return pairs.map(({from, to}) => {
     const why =
       whyNot(session, families, from, to) ??
+      whyNotWith(databases.get(from) ?? 1) ??
       (wishes.isThrottled ? 'a bandwidth cannot be given to atomic slot migration' : undefined)
     if (why === undefined) return {from, to, mover: 'atomic'}
     if (choice === 'atomic') {
@@ -34,7 +39,7 @@ export async function chooseMovers(
       })
     }
     // Where neither end can, there is nothing to wonder about.
-    const isWorthSaying = families.get(from) !== undefined || families.get(to) !== undefined
+    const isWorthSaying = [from, to].some((id) => families.get(id) !== undefined || isOfKnowingRelease(session, id))
     return {from, to, mover: 'migrate', ...(isWorthSaying ? {reason: why} : {})}
   })
 }
@@ -48,10 +53,32 @@ function whyNot(
   const unable = [from, to].filter((id) => families.get(id) === undefined)
   if (unable.length > 0) {
     const names = unable.map((id) => label(session, id)).join(' and ')
-    return `${names} ${unable.length === 1 ? 'has' : 'have'} no atomic slot migration`
+    const isOne = unable.length === 1
+    if (unable.some((id) => isOfKnowingRelease(session, id))) {
+      return `${names} ${isOne ? 'does' : 'do'} not tell whether atomic slot migration is there (the user needs +command|info)`
+    }
+    return `${names} ${isOne ? 'has' : 'have'} no atomic slot migration`
   }
   if (families.get(from) === families.get(to)) return undefined
   return `${label(session, from)} and ${label(session, to)} have different kinds of atomic slot migration`
+}
+
+/** Valkey 9 and Redis 8.4 have it; of one that says no, the user may not ask. */
+function isOfKnowingRelease(session: ClusterSession, id: NodeId): boolean {
+  const reach = session.topology.nodesById.get(id)?.reach
+  if (reach?.kind !== 'reached') return false
+  const {flavour, version} = reach.view.serverInfo
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return flavour === 'valkey' ? major >= 9 : major > 8 || (major === 8 && minor >= 4)
+}
+
+/**
+ * Valkey 9.1.2 loses acknowledged writes: what clients write to database 0 while the snapshot goes out is carried out in the
+ * last database of the snapshot. Which databases have keys may change at any moment, so their number decides.
+ */
+function whyNotWith(databaseCount: number): string | undefined {
+  if (databaseCount <= 1) return undefined
+  return `with ${databaseCount} databases, atomic slot migration of Valkey 9 mixes up writes of different databases`
 }
 
 function label(session: ClusterSession, id: NodeId): string {

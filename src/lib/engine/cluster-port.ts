@@ -4,7 +4,7 @@
  *
  * All methods throw `NodeError` when the node does not answer in time or says no. Calls issued together travel together
  * (they are pipelined), and calls on one node are carried out in the order issued, but for these, which have connections
- * of their own and may overtake or be overtaken: migrateKeys, restoreKeys, whatever concerns a database other than 0, MEET of a name,
+ * of their own and may overtake or be overtaken: migrateKeys, restoreKeys, what a Presence says, whatever concerns a database other than 0, MEET of a name,
  * and, where a node waits for its replicas (Valkey 8 and later), the four SETSLOT calls. Await what order matters for.
  * Slots are 0-16383, databases 0 upwards, times milliseconds.
  */
@@ -12,11 +12,17 @@ import type {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
 
+/** As whom another node logs in at this one to send it keys. The password is for the adapter alone. */
+export interface PeerLogin {
+  /** undefined: the default user. */
+  readonly username: string | undefined
+}
+
 export interface MigrateRequest {
   /** The target as the *source* reaches it. */
   readonly target: NodeAddress
-  /** Does the target want a login? Then ours is sent along. */
-  readonly targetWantsLogin: boolean
+  /** The target's `peerLogin`. */
+  readonly targetLogin: PeerLogin | undefined
   readonly keys: readonly Buffer[]
   readonly database: number
   /** Per socket operation between the two servers. */
@@ -89,11 +95,43 @@ export interface Snapshot {
   close(): void
 }
 
+/** A client connection of a node that gave itself a name. */
+export interface NamedClient {
+  /** Of this connection at this node. */
+  readonly id: string
+  readonly name: string
+  /** Since it last said something, in whole seconds. */
+  readonly idleMs: number
+}
+
+/** A connection that does nothing but be there, under a name that others see in the node's list of clients. */
+export interface Presence {
+  /** Says the name, anew each time; over a new connection when the former is gone. */
+  announce(name: string): Promise<void>
+  close(): void
+}
+
 /**
  * coordinated: the primary pauses writes until the replica has all, no write is lost. force: without asking the primary,
  * by the votes of the others. takeover: without asking anybody.
  */
 export type FailoverWay = 'coordinated' | 'force' | 'takeover'
+
+/** A command that our user may or may not be allowed, and how to find out. */
+export interface CommandTrial {
+  /** The word of an ACL rule that allows it. */
+  readonly right: string
+  /** The command with as many words as it has when it is meant. */
+  readonly words: readonly string[]
+  /** A form that every server refuses, or that changes nothing; absent where there is none. */
+  readonly harmless?: readonly string[]
+}
+
+export interface ForbiddenRights {
+  readonly user: string
+  /** `right` of each trial that is forbidden. */
+  readonly forbidden: readonly string[]
+}
 
 export interface NodePort {
   /** Another one after `reset`. */
@@ -102,8 +140,8 @@ export interface NodePort {
   readonly address: NodeAddress
   /** The address by which this very server sees our connection arrive (CLIENT INFO laddr), where it tells. */
   readonly internalAddress: NodeAddress | undefined
-  /** True when this node asked us for a password or user. */
-  readonly wantsLogin: boolean
+  /** undefined where this node asked us for no password, and none was named for its peers. */
+  readonly peerLogin: PeerLogin | undefined
 
   /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
   readView(): Promise<NodeView>
@@ -190,6 +228,12 @@ export interface NodePort {
   dumpFunctions(): Promise<Buffer>
   /** `isReplacing`: libraries of the same names are overwritten; else they are an error, and nothing is restored. */
   restoreFunctions(payload: Buffer, isReplacing?: boolean): Promise<void>
+  /**
+   * Which of these our user is not allowed to run: asked by ACL DRYRUN, else tried where there is a harmless form. What
+   * neither tells counts as allowed. Key patterns are not looked at. `user` in the answer: whom it is about.
+   * @param user somebody else, who is only asked about.
+   */
+  findForbidden(trials: readonly CommandTrial[], user?: string): Promise<ForbiddenRights>
   /** ACL LIST: one line a user, "user default on …", with the hashes of passwords. */
   listUsers(): Promise<readonly string[]>
   /** Makes a user exactly what a line of `listUsers` says. */
@@ -197,6 +241,13 @@ export interface NodePort {
 
   /** Asks for a full synchronisation, as a replica does: the node forks. On a connection of its own. */
   openSnapshot(options: SnapshotOptions): Promise<Snapshot>
+
+  /** Connects when it first announces. `onLost` is told whenever the connection ends that we did not end. */
+  openPresence(onLost: () => void): Presence
+  /** Clients whose names begin with `prefix`. The node goes through all its clients: a megabyte for 4000 of them. */
+  listNamedClients(prefix: string): Promise<readonly NamedClient[]>
+  /** Ends the connection of a client; one that is not there any more is fine. */
+  killClient(id: string): Promise<void>
 
   /** Ends the connections at once. Pending calls fail with 'closed'. */
   close(): void

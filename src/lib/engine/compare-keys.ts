@@ -3,7 +3,7 @@
  * key holds, page by page. Reads only.
  */
 import type {SerialisedKey} from './cluster-port.ts'
-import {haveSameBody, haveSameLife} from './load-keys.ts'
+import {haveSameBody, haveSameLife} from './same-dump.ts'
 import type {ContentPage, SourcePort} from './source-port.ts'
 
 /** unknown: the serialised forms differ, and the type is one whose content cannot be read. */

@@ -18,7 +18,11 @@ import {
 } from './membership.ts'
 import {type EpochOptions, startAfresh} from './newcomers.ts'
 import {type StageOptions, Stages, tellingHowFar} from './stages.ts'
-import {mapBounded} from './waiting.ts'
+import {mapBounded, pollUntil} from './waiting.ts'
+
+/** Of all nodes alone, some 50 and more ms apart. */
+const QUIET_LOOKS = 3
+const UNDO_DEADLINE_MS = 5000
 
 /**
  * Carries out `planned`; `ports` are its nodes, which must be empty. Returns when every node knows every other, all agree
@@ -101,7 +105,9 @@ async function assignRolesAndWait(plan: CreatePlan, points: readonly MeetPoint[]
   await holdSetting(primaryPorts, SYNC_AT_ONCE, stages.listener, async () => {
     if (replicas.length > 0) {
       stages.begin('Assigning replicas')
-      await mapBounded(replicas, 64, ({id, primaryId}) => replicate(portOf(id), primaryId, stages.leftMs))
+      await mapBounded(replicas, 64, ({id, primaryId}) =>
+        replicate(portOf(id), primaryId, stages.leftMs, stages.signal),
+      )
       const replicaPoints = points.filter(({port}) => replicas.some(({id}) => id === port.id))
       await introduce(replicaPoints, points, {
         deadlineMs: stages.leftMs,
@@ -145,21 +151,46 @@ async function undoingOnFailure(ports: readonly NodePort[], work: () => Promise<
   try {
     await work()
   } catch (error) {
-    const left: string[] = []
-    await mapBounded(ports, 128, async (port) => {
-      try {
-        await port.reset()
-      } catch (failure) {
-        if (!(failure instanceof NodeError)) throw failure
-        left.push(formatAddress(port.address))
-      }
-    })
+    const left = await resetAll(ports)
     if (!(error instanceof ClusterError)) throw error
     const undone =
       left.length === 0 ? 'all nodes were reset and are empty again' : `not reset: ${left.sort().join(', ')}`
     const facts = {details: {...error.details, notReset: left}, suggestions: error.suggestions, cause: error}
     throw new ClusterError(error.code, error.exitCode, `${error.message}; ${undone}`, facts)
   }
+}
+
+/**
+ * A MEET that was on its way comes after the reset: who has heard one is reset once more.
+ * @returns the addresses of those that are not alone.
+ */
+async function resetAll(ports: readonly NodePort[]): Promise<string[]> {
+  const failed = new Set<NodePort>()
+  const attempt = async <T>(port: NodePort, work: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (failure) {
+      if (!(failure instanceof NodeError)) throw failure
+      failed.add(port)
+      return undefined
+    }
+  }
+  await mapBounded(ports, 128, (port) => attempt(port, () => port.reset()))
+  let acquainted: NodePort[] = []
+  let quietLooks = 0
+  await pollUntil(
+    async () => {
+      const asked = ports.filter((port) => !failed.has(port))
+      const views = await mapBounded(asked, 128, (port) => attempt(port, () => port.readView()))
+      acquainted = asked.filter((_, index) => (views[index]?.entries.length ?? 1) > 1)
+      quietLooks = acquainted.length === 0 ? quietLooks + 1 : 0
+      if (quietLooks === QUIET_LOOKS) return true
+      await mapBounded(acquainted, 128, (port) => attempt(port, () => port.reset()))
+      return undefined
+    },
+    {deadlineMs: UNDO_DEADLINE_MS, firstIntervalMs: 50, maxIntervalMs: 200},
+  )
+  return [...new Set([...failed, ...acquainted])].map(({address}) => formatAddress(address))
 }
 
 function showsSlots(view: NodeView, slotsOf: ReadonlyMap<NodeId, number>): boolean {

@@ -4,11 +4,13 @@
  */
 import {InterruptedError, NodeError} from '../errors.ts'
 import {BIG_KEY_BYTES} from '../plan/big-keys.ts'
+import {compareValues} from '../rdb/compare-values.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
 import {areAlike, type Batch, type BatchLimits, planBatches, sampleIndexes} from './batches.ts'
 import type {MigrateRequest, NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {pollUntil} from './waiting.ts'
+import type {Way} from './way.ts'
 
 /** What to do with a key that source and target hold with different values, where neither is known to be the owner's. */
 export type ConflictPolicy = 'fail' | 'source' | 'target'
@@ -31,8 +33,12 @@ export interface DrainOptions {
   readonly listener: EngineListener
   /** Slots in which a big key was seen: all their keys are measured, so that it travels alone. */
   readonly slotsWithBigKeys?: ReadonlySet<number> | undefined
+  /** What a source may wait for its target at most, keys of no size: less than MIGRATE_TIMEOUT_MS where it would be missed. */
+  readonly longestWaitMs?: number | undefined
   /** Of a MIGRATE, instead of one that fits the batch. */
   readonly timeoutMs?: number | undefined
+  /** What is known of the network between the two. */
+  readonly way?: Way | undefined
   /** No further batch is begun once it aborts. */
   readonly abort?: AbortSignal | undefined
 }
@@ -78,14 +84,15 @@ export async function listSlot(
 /**
  * Moves the listed keys of one slot, those of one database after the other.
  * @param isSourceAuthority whether the source's copy of a key is known to be the owner's (the target has only ever been
- *   IMPORTING the slot from it), so that a copy left at the target by a broken MIGRATE may be overwritten.
+ *   IMPORTING the slot from it), so that a copy left at the target by a broken MIGRATE may be overwritten. Asked when
+ *   there is such a copy.
  * @throws InterruptedError on a key conflict that the policy does not decide; NodeError as the servers answer.
  */
 export async function drainListed(
   pair: Pair,
   slot: number,
   listings: readonly Listing[],
-  isSourceAuthority: boolean,
+  isSourceAuthority: () => Promise<boolean>,
   options: DrainOptions,
 ): Promise<void> {
   for (const {database, keys, bytesOf} of listings) {
@@ -93,7 +100,10 @@ export async function drainListed(
       options.abort?.throwIfAborted()
       const {id: from} = pair.source
       const {id: to} = pair.target
-      const pauseMs = await options.pass(() => moveBatch(pair, slot, batch, database, isSourceAuthority, options))
+      const pauseMs = await options.pass(() => {
+        options.way?.requireTry()
+        return moveBatch(pair, slot, batch, database, isSourceAuthority, options)
+      })
       options.listener({kind: 'keys-moved', slot, keys: batch.keys.length, bytes: batch.bytes, pauseMs, from, to})
     }
   }
@@ -125,27 +135,32 @@ async function moveBatch(
   slot: number,
   batch: Batch,
   database: number,
-  isSourceAuthority: boolean,
+  isSourceAuthority: () => Promise<boolean>,
   options: DrainOptions,
 ): Promise<number> {
   const migrate = (keys: readonly Buffer[], timeoutMs: number): Promise<void> =>
     migrateOrSettle(pair, slot, {keys, database, timeoutMs}, isSourceAuthority, options.conflicts)
   const startedAt = performance.now()
-  const timeoutMs = options.timeoutMs ?? fittingTimeoutMs(batch.bytes)
+  const {way, longestWaitMs} = options
+  const timeoutMs = options.timeoutMs ?? way?.timeoutFor(batch.bytes) ?? fittingTimeoutMs(batch.bytes, longestWaitMs)
   try {
     await migrate(batch.keys, timeoutMs)
+    way?.noteOpen()
   } catch (error) {
     if (!(error instanceof NodeError && error.failure === 'io')) throw error
+    way?.noteShut(error)
     for (const {keys, bytes} of await regroupAfterTimeout(pair, batch, database, error, options)) {
       options.abort?.throwIfAborted()
       await migrate(keys, Math.max(MORE_PATIENCE * timeoutMs, fittingTimeoutMs(bytes)))
     }
+    way?.noteOpen()
   }
   return performance.now() - startedAt
 }
 
-function fittingTimeoutMs(bytes: number): number {
-  return MIGRATE_TIMEOUT_MS + Math.ceil(bytes / 2 ** 20) * MIGRATE_TIMEOUT_MS_PER_MB
+function fittingTimeoutMs(bytes: number, longestWaitMs = MIGRATE_TIMEOUT_MS): number {
+  const waitMs = Math.min(longestWaitMs, MIGRATE_TIMEOUT_MS)
+  return Math.round(waitMs + Math.ceil(bytes / 2 ** 20) * MIGRATE_TIMEOUT_MS_PER_MB)
 }
 
 /**
@@ -193,12 +208,12 @@ async function migrateOrSettle(
   pair: Pair,
   slot: number,
   {keys, database, timeoutMs}: Pick<MigrateRequest, 'keys' | 'database' | 'timeoutMs'>,
-  isSourceAuthority: boolean,
+  isSourceAuthority: () => Promise<boolean>,
   conflicts: ConflictPolicy,
 ): Promise<void> {
   const request = {
     target: pair.targetAddress,
-    targetWantsLogin: pair.target.wantsLogin,
+    targetLogin: pair.target.peerLogin,
     keys,
     database,
     timeoutMs,
@@ -207,12 +222,24 @@ async function migrateOrSettle(
   // A source waits that long for a target that has died, and is voted down meanwhile: so it has to be alive now.
   if (timeoutMs > 2 * MIGRATE_TIMEOUT_MS) await pair.target.readClusterInfo()
   try {
-    await pair.source.migrateKeys(request)
+    await naming(pair, () => pair.source.migrateKeys(request))
   } catch (error) {
     // The other keys of the batch have moved; those that the target already had are still at the source.
     if (!(error instanceof NodeError && error.failure === 'busy-key')) throw error
-    if (isSourceAuthority) await pair.source.migrateKeys({...request, isReplacing: true})
+    if (await isSourceAuthority()) await pair.source.migrateKeys({...request, isReplacing: true})
     else for (const key of keys) await settleTwin(pair, slot, key, request, conflicts)
+  }
+}
+
+/** What a source says of its target does not name it. */
+async function naming({target}: Pair, migrate: () => Promise<unknown>): Promise<void> {
+  try {
+    await migrate()
+  } catch (error) {
+    if (!(error instanceof NodeError && (error.isFromTarget || error.failure === 'io'))) throw error
+    const {failure, address, message, isFromTarget, details, cause} = error
+    const text = `keys on their way to ${formatAddress(target.address)}: ${message}`
+    throw new NodeError(failure, address, text, {details, isFromTarget, cause})
   }
 }
 
@@ -265,8 +292,9 @@ async function dumpAtSource(source: NodePort, key: Buffer, database: number): Pr
 
 type Dump = NonNullable<Awaited<ReturnType<NodePort['dumpKey']>>>
 
+/** Servers keep large hashes and sets in orders of their own: a replica's copy need not have its primary's bytes. */
 function areEqual(a: Dump, b: Dump): boolean {
-  if (!a.payload.equals(b.payload)) return false
+  if (compareValues(a.payload, b.payload) !== 'same') return false
   if (a.ttlMs === undefined || b.ttlMs === undefined) return a.ttlMs === b.ttlMs
   return Math.abs(a.ttlMs - b.ttlMs) <= TTL_TOLERANCE_MS
 }

@@ -16,7 +16,7 @@ export async function followPrimary(
   const stages = new Stages(options)
   stages.begin(`Making ${replica.address} a replica of ${primary.address}`)
   const port = session.node(replica.id)
-  await replicate(port, primary.id, stages.leftMs)
+  await replicate(port, primary.id, stages.leftMs, stages.signal)
   await tellingHowFar('the node was told to follow', 'Run the command again: it is safe to repeat', async () => {
     stages.begin('Waiting until every node knows, and for the first synchronisation')
     const isKnown = await pollUntil(

@@ -3,7 +3,7 @@
  * still knows it would tell the others again afterwards. Safe to run again.
  */
 import {InterruptedError} from '../errors.ts'
-import {formatAddress, type NodeEntry, type NodeId} from '../topology/model.ts'
+import {formatAddress, type NodeEntry, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {ClusterSession} from './session.ts'
 import type {Stages} from './stages.ts'
@@ -43,7 +43,8 @@ async function forgetEverywhere(members: readonly NodePort[], victims: Victims, 
       )
       const views = await mapBounded(members, 128, (port) => port.readView())
       stubborn = members.filter((port, index) => {
-        const known = (views[index]?.entries ?? []).filter((entry) => isVictim(entry, victims))
+        const view = views[index]
+        const known = view ? knownVictims(view, victims) : []
         handshakes.set(
           port,
           known.map(({id}) => id).filter((id) => !victims.ids.has(id)),
@@ -55,6 +56,11 @@ async function forgetEverywhere(members: readonly NodePort[], victims: Victims, 
     {deadlineMs: stages.leftMs, signal: stages.signal},
   )
   return stubborn.map(({address}) => formatAddress(address))
+}
+
+/** The entries of a view that are about them. */
+export function knownVictims({entries}: NodeView, victims: Victims): NodeEntry[] {
+  return entries.filter((entry) => isVictim(entry, victims))
 }
 
 function isVictim({id, flags, announced}: NodeEntry, {ids, handshakeAddresses}: Victims): boolean {

@@ -82,7 +82,7 @@ async function gatherSlot(pair: Pair, slot: number, drain: DrainOptions): Promis
       )
     }
     before = keys
-    await drainListed(pair, slot, listings, false, drain)
+    await drainListed(pair, slot, listings, async () => false, drain)
     drain.abort?.throwIfAborted()
   }
 }

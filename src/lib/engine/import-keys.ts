@@ -10,18 +10,11 @@ import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts
 import type {NodePort, SerialisedKey} from './cluster-port.ts'
 import {compareDumps, type Likeness} from './compare-keys.ts'
 import type {EngineListener} from './events.ts'
-import {
-  type BusyKeyPolicy,
-  type Comparison,
-  type FailedKey,
-  type KeyFate,
-  KeyLoader,
-  type LoadableKey,
-  type LoadOutcome,
-  type SettledKey,
-} from './load-keys.ts'
+import {KeyLoader} from './load-keys.ts'
+import type {BusyKeyPolicy, FailedKey, KeyFate, LoadableKey, LoadOutcome, SettledKey} from './load-outcome.ts'
 import {Budget, persistently, type ReadOptions, readKeys, type SourceServer} from './read-source.ts'
 import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
+import type {Comparison} from './same-dump.ts'
 import type {ClusterSession} from './session.ts'
 import type {SourcePort} from './source-port.ts'
 import {mapBounded, pause} from './waiting.ts'

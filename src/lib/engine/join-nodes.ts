@@ -88,7 +88,7 @@ async function introduceAndWait(
       stages.begin('Assigning replicas')
       await mapBounded(replicas, 64, async ({id, primaryId}) => {
         const port = ports.find((candidate) => candidate.id === id)
-        if (port) await replicate(port, primaryId, stages.leftMs)
+        if (port) await replicate(port, primaryId, stages.leftMs, stages.signal)
       })
       await introduce(replicaPoints, all, {
         deadlineMs: stages.leftMs,

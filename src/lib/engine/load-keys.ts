@@ -6,54 +6,14 @@
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
 import {keySlot} from '../slots/key-slot.ts'
 import type {NodeId} from '../topology/model.ts'
-import type {NodePort, SerialisedKey} from './cluster-port.ts'
+import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
+import type {BusyKeyPolicy, FailedKey, LoadableKey, LoadOutcome, SettledKey} from './load-outcome.ts'
 import {Throttle} from './pace.ts'
 import {backoffMs, isTransient} from './retrying.ts'
+import {type Comparison, comparePayloads} from './same-dump.ts'
 import type {ClusterSession} from './session.ts'
-import {mapBounded, pause} from './waiting.ts'
-
-export interface LoadableKey extends SerialisedKey {
-  /** Of the target. */
-  readonly database: number
-}
-
-/** What to do with a key that the cluster has with another value. */
-export type BusyKeyPolicy = 'fail' | 'skip' | 'replace'
-
-/**
- * copied: it is there, by us. identical: it was there, with the same value and life. expired: its time had passed.
- * skipped: the cluster's own was left, as the policy wants it. failed: it is not there, or not with this value.
- */
-export type KeyFate = 'copied' | 'identical' | 'expired' | 'skipped' | 'failed'
-
-export interface SettledKey<K extends LoadableKey = LoadableKey> {
-  readonly key: K
-  readonly fate: KeyFate
-  /** Of those that failed. */
-  readonly reason?: string
-}
-
-export interface FailedKey {
-  readonly key: Buffer
-  readonly database: number
-  readonly reason: string
-}
-
-export interface LoadCounts {
-  readonly copied: number
-  readonly identical: number
-  readonly expired: number
-  readonly skipped: number
-  readonly failed: number
-  /** Of the payloads of those copied. */
-  readonly bytes: number
-}
-
-export interface LoadOutcome extends LoadCounts {
-  /** The first few of those that failed. */
-  readonly failures: readonly FailedKey[]
-}
+import {pause} from './waiting.ts'
 
 export interface LoadOptions<K extends LoadableKey = LoadableKey> {
   readonly conflicts: BusyKeyPolicy
@@ -75,9 +35,6 @@ export interface LoadOptions<K extends LoadableKey = LoadableKey> {
   readonly onSettled?: ((settled: readonly SettledKey<K>[]) => Promise<void> | void) | undefined
 }
 
-/** unknown: the serialised forms differ, and nothing else of such a value can be read. */
-export type Comparison = 'same' | 'different' | 'gone' | 'unknown'
-
 const CONFLICTS = {
   different: 'the cluster has it with another value',
   unknown: 'the cluster has it, and values of its type cannot be compared',
@@ -90,11 +47,8 @@ const BATCH_BYTES = 1024 * 1024
 const UNSETTLED_KEYS = 20_000
 const UNSETTLED_BYTES = 32 * 1024 * 1024
 const FAILURES_NAMED = 20
-const COMPARED_AT_ONCE = 16
 const DEFAULT_CONCURRENCY = 4
 const DEFAULT_PATIENCE_MS = 60_000
-/** Clocks of nodes, and the time between two questions. */
-const LIFE_TOLERANCE_MS = 2000
 
 interface Entry<K> {
   readonly key: K
@@ -484,29 +438,6 @@ function takeBatch<K extends LoadableKey>(waiting: Entry<K>[]): Entry<K>[] {
     count++
   }
   return waiting.splice(0, count)
-}
-
-/** The payload's last ten bytes are the version of its format and a checksum. */
-const FOOTER_BYTES = 10
-
-export function haveSameBody(a: Buffer, b: Buffer): boolean {
-  return a.subarray(0, -FOOTER_BYTES).equals(b.subarray(0, -FOOTER_BYTES))
-}
-
-async function comparePayloads(keys: readonly LoadableKey[], node: NodePort): Promise<readonly Comparison[]> {
-  const clockMs = (await node.readClock()) ?? Date.now()
-  return mapBounded(keys, COMPARED_AT_ONCE, async ({key, database, payload, expiresAtMs}) => {
-    const theirs = await node.dumpKey(key, database)
-    if (!theirs) return 'gone'
-    const theirEndMs = theirs.ttlMs === undefined ? undefined : clockMs + theirs.ttlMs
-    return haveSameBody(payload, theirs.payload) && haveSameLife(expiresAtMs, theirEndMs) ? 'same' : 'different'
-  })
-}
-
-/** Both in milliseconds of the same clock, or undefined for ever. */
-export function haveSameLife(a: number | undefined, b: number | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b
-  return Math.abs(a - b) <= LIFE_TOLERANCE_MS
 }
 
 /** The checksum is right, but this server has no such type, or not these bytes of it: a matter of this one key. */

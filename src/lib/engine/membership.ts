@@ -5,11 +5,12 @@
  * 127.0.0.1 keeps that wrong address otherwise.
  */
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
+import {isLoopback} from '../topology/inside-address.ts'
 import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {type HeldSetting, holdSetting} from './hold-setting.ts'
-import {internalAddress, isLoopback} from './session.ts'
+import {internalAddress} from './session.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
 /** Where the other servers reach a node. */
@@ -244,9 +245,14 @@ export function isReplicaEverywhere(views: readonly NodeView[], id: NodeId, prim
 
 /**
  * REPLICATE, tried again while the replica does not know its primary yet or is still loading.
- * @throws NodeError of the last try.
+ * @throws NodeError of the last try, or why it was stopped.
  */
-export async function replicate(port: NodePort, primaryId: NodeId, deadlineMs: number): Promise<void> {
+export async function replicate(
+  port: NodePort,
+  primaryId: NodeId,
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   let last: unknown
   const done = await pollUntil(
     async () => {
@@ -260,9 +266,11 @@ export async function replicate(port: NodePort, primaryId: NodeId, deadlineMs: n
         return undefined
       }
     },
-    {deadlineMs},
+    {deadlineMs, signal},
   )
-  if (!done) throw last
+  if (done) return
+  signal?.throwIfAborted()
+  throw last
 }
 
 /**

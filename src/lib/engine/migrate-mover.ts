@@ -6,13 +6,13 @@
  * the others. Nothing is pipelined past "the source was seen empty": a target does not check, and the source deletes
  * what it still holds as soon as it learns of the new owner.
  */
-import {InterruptedError, NodeError} from '../errors.ts'
+import {NodeError} from '../errors.ts'
 import {formatSlots} from '../slots/slot-ranges.ts'
 import {formatAddress} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import {type DrainOptions, drainListed, LIST_LIMIT, listSlot, type Pair} from './drain.ts'
 import {isHarmlessAtSource} from './retrying.ts'
-import type {Step} from './steps.ts'
+import {OwnWord, type Step} from './steps.ts'
 import {mapBounded, pause, pollUntil} from './waiting.ts'
 
 /** One slot of a group and what is left to do for it. */
@@ -24,21 +24,37 @@ export interface GroupSlot {
 /** How far each slot of a group came; kept across retries. */
 export interface GroupProgress {
   /**
-   * The target held nothing of it when this run opened it: the source's copies are the owner's. Of a slot that was open
-   * before nothing is known: a run that ended with a key conflict leaves the same marks as one that was killed.
+   * Slot -> the run ID of a source whose copies are the owner's: the target held nothing when this run opened the slot.
+   * Of a slot that was open before nothing is known: a run that ended with a key conflict leaves the same marks as one
+   * that was killed. A source that restarted, or a replica in its place, may have keys again that had moved.
    */
-  readonly sourceIsAuthority: Set<number>
+  readonly sourceIsAuthority: Map<number, string>
   /** Slots that may hold keys on both sides now. */
   readonly begun: Set<number>
+  /** Slots that this run marked, or tried to. */
+  readonly marked: Set<number>
+  /** The fewest keys that the source was seen to hold of all of them together. */
+  leastKeys: number
+}
+
+export function noProgress(): GroupProgress {
+  return {
+    sourceIsAuthority: new Map(),
+    begun: new Set(),
+    marked: new Set(),
+    leastKeys: Number.POSITIVE_INFINITY,
+  }
 }
 
 export interface MoverContext {
   readonly pair: Pair
+  /** As it was when it was last looked at. */
+  readonly sourceRunId: string | undefined
   /** Reached primaries other than source and target. */
   readonly bystanders: readonly NodePort[]
+  /** Told of a bystander that does not answer: it need not be waited for again. */
+  readonly onSilent?: ((node: NodePort) => void) | undefined
   readonly drain: DrainOptions
-  /** The config epoch of the source that the target was last seen to know. */
-  knownSourceEpoch: number
 }
 
 /** Portions of a group that are on their way at the same time: one is listed while the other's keys move. */
@@ -56,6 +72,7 @@ export async function moveGroup(
 ): Promise<void> {
   const {source, target, databaseCount} = context.pair
   const having = (kind: Step['kind']): GroupSlot[] => group.filter(({steps}) => steps.includes(kind))
+  for (const {slot} of [...having('set-importing'), ...having('set-migrating')]) progress.marked.add(slot)
   await atOnce(having('name-source'), ({slot}) => target.assignSlot(slot, source.id))
   const strays = await atOnce(having('set-importing'), async ({slot}) => {
     // Keys of the slot that are there now were not brought by this move. Sent behind the mark, since Redis 8.6 hides
@@ -66,13 +83,16 @@ export async function moveGroup(
     await marking
     return {slot, isClean: (await counting) === 0}
   })
-  for (const {slot, isClean} of strays) if (isClean) progress.sourceIsAuthority.add(slot)
+  const {sourceRunId} = context
+  if (sourceRunId !== undefined) {
+    for (const {slot, isClean} of strays) if (isClean) progress.sourceIsAuthority.set(slot, sourceRunId)
+  }
 
   await atOnce(having('set-migrating'), ({slot}) => source.setMigrating(slot, target.id))
   const toDrain = slotsOf(having('drain'))
-  const sight = toDrain.length > 0 ? await drainGroup(context, toDrain, progress) : undefined
+  const keysBySlot = await drainGroup(context, toDrain, progress)
   context.drain.abort?.throwIfAborted()
-  await closeGroup(context, group, sight)
+  await closeGroup(context, group, keysBySlot)
 }
 
 /** All together, and none is left under way when one fails: a mark that is set late would stay behind unseen. */
@@ -84,23 +104,12 @@ function slotsOf(group: readonly GroupSlot[]): number[] {
   return group.map(({slot}) => slot)
 }
 
-/** What a source says of slots that are marked as MIGRATING: no client can create a key of them there any more. */
-interface SourceSight {
-  readonly epoch: number
-  /** The target has the same: the servers are about to settle that by themselves, and may raise the source's. */
-  readonly isEpochShared: boolean
-  /** Over all databases. */
-  readonly keysBySlot: ReadonlyMap<number, number>
-}
+/** What the source holds, over all databases. */
+type KeysBySlot = ReadonlyMap<number, number>
 
-async function lookAtSource({pair}: MoverContext, slots: readonly number[]): Promise<SourceSight> {
-  const [{myEpoch}, targetInfo, counts] = await Promise.all([
-    pair.source.readClusterInfo(),
-    pair.target.readClusterInfo(),
-    atOnce(slots, (slot) => countInAllDatabases(pair.source, slot, pair.databaseCount)),
-  ])
-  const keysBySlot = new Map(slots.map((slot, index) => [slot, counts[index] as number]))
-  return {epoch: myEpoch, isEpochShared: myEpoch === targetInfo.myEpoch, keysBySlot}
+async function countAtSource({source, databaseCount}: Pair, slots: readonly number[]): Promise<KeysBySlot> {
+  const counts = await atOnce(slots, (slot) => countInAllDatabases(source, slot, databaseCount))
+  return new Map(slots.map((slot, index) => [slot, counts[index] as number]))
 }
 
 /** Returns when the source was seen to hold no key of these slots. */
@@ -108,23 +117,23 @@ async function drainGroup(
   context: MoverContext,
   slots: readonly number[],
   progress: GroupProgress,
-): Promise<SourceSight> {
-  let before: SourceSight | undefined
+): Promise<KeysBySlot> {
+  let before: KeysBySlot | undefined
   for (;;) {
-    const sight = await lookAtSource(context, slots)
-    const withKeys = [...sight.keysBySlot].filter(([, keys]) => keys > 0).map(([slot]) => slot)
-    if (withKeys.length === 0) return sight
-    for (const slot of withKeys) requireFewer(context.pair, slot, before, sight)
-    await mapBounded(portionsOf(sight, withKeys), PARALLEL_DRAINS, (portion) =>
-      drainPortion(context, portion, progress),
-    )
+    const now = await countAtSource(context.pair, slots)
+    const withKeys = slots.filter((slot) => (now.get(slot) ?? 0) > 0)
+    const keys = [...now.values()].reduce((sum, count) => sum + count, 0)
+    progress.leastKeys = Math.min(progress.leastKeys, keys)
+    if (withKeys.length === 0) return now
+    for (const slot of withKeys) requireFewer(context.pair, slot, before, now)
+    await mapBounded(portionsOf(now, withKeys), PARALLEL_DRAINS, (portion) => drainPortion(context, portion, progress))
     context.drain.abort?.throwIfAborted()
-    before = sight
+    before = now
   }
 }
 
 /** Slots whose keys are listed together; one slot of more keys is a portion of its own. */
-function portionsOf({keysBySlot}: SourceSight, slots: readonly number[]): number[][] {
+function portionsOf(keysBySlot: KeysBySlot, slots: readonly number[]): number[][] {
   const portions: number[][] = []
   let keys = 0
   for (const slot of slots) {
@@ -150,37 +159,41 @@ async function drainPortion(
   const listings = await atOnce(slots, (slot) => listSlot(pair, slot, drain.slotsWithBigKeys?.has(slot) ?? false))
   for (const [index, slot] of slots.entries()) {
     progress.begun.add(slot)
-    await drainListed(pair, slot, listings[index] ?? [], progress.sourceIsAuthority.has(slot), drain)
+    const isAuthority = (): Promise<boolean> => isStillRunning(pair.source, progress.sourceIsAuthority.get(slot))
+    await drainListed(pair, slot, listings[index] ?? [], isAuthority, drain)
   }
 }
 
-/** Every look but the first comes after MIGRATEs that said they moved keys. */
-function requireFewer({source}: Pair, slot: number, before: SourceSight | undefined, now: SourceSight): void {
-  const keys = now.keysBySlot.get(slot) ?? 0
-  if (keys < (before?.keysBySlot.get(slot) ?? Number.POSITIVE_INFINITY)) return
-  throw new InterruptedError(
-    `slot ${slot}: ${keys} keys stay on ${formatAddress(source.address)} although MIGRATE says they moved`,
+async function isStillRunning(node: NodePort, runId: string | undefined): Promise<boolean> {
+  return runId !== undefined && (await node.readView()).serverInfo.runId === runId
+}
+
+/**
+ * Every look but the first comes after MIGRATEs that said they moved keys.
+ * @throws NodeError, a transient one: the next try marks the slot again, should somebody have taken its mark away.
+ */
+function requireFewer({source}: Pair, slot: number, before: KeysBySlot | undefined, now: KeysBySlot): void {
+  const keys = now.get(slot) ?? 0
+  if (keys < (before?.get(slot) ?? Number.POSITIVE_INFINITY)) return
+  const address = formatAddress(source.address)
+  throw new NodeError(
+    'keys-left',
+    address,
+    `slot ${slot}: ${keys} keys stay on ${address} although MIGRATE says they moved`,
   )
 }
 
-/** `sight`: the source, seen when all keys had moved; undefined when the target has the slots already. */
-async function closeGroup(
-  context: MoverContext,
-  group: readonly GroupSlot[],
-  sight: SourceSight | undefined,
-): Promise<void> {
+/** `keysBySlot`: what the source was seen to hold after the last MIGRATE. */
+async function closeGroup(context: MoverContext, group: readonly GroupSlot[], keysBySlot: KeysBySlot): Promise<void> {
   const {source, target} = context.pair
   const toAssign = slotsOf(group.filter(({steps}) => steps.includes('assign-target')))
   if (toAssign.length > 0) {
     // The one answer that everything depends on: the source holds no key of these slots, in any database.
-    const notSeenEmpty = toAssign.filter((slot) => sight?.keysBySlot.get(slot) !== 0)
-    if (!sight || notSeenEmpty.length > 0) {
+    const notSeenEmpty = toAssign.filter((slot) => keysBySlot.get(slot) !== 0)
+    if (notSeenEmpty.length > 0) {
       throw new NodeError('keys-left', source.id, `slots ${formatSlots(notSeenEmpty)} may have keys at their source`)
     }
-    if (sight.isEpochShared) {
-      throw new NodeError('try-again', target.id, `source and target share the config epoch ${sight.epoch}`)
-    }
-    await requireTargetKnows(context, sight.epoch)
+    await requireGrounds(context.pair, toAssign)
     await atOnce(toAssign, (slot) => target.assignSlot(slot, target.id))
   }
   const slots = slotsOf(group.filter(({steps}) => steps.includes('assign-source')))
@@ -191,28 +204,63 @@ async function closeGroup(
         if (!isHarmlessAtSource(error)) throw error
       }),
     ),
-    // They learn it from the target's broadcast as well: an unreachable one is no reason to stop.
-    ...context.bystanders.flatMap((node) =>
-      slots.map((slot) => node.assignSlot(slot, target.id).catch(() => undefined)),
-    ),
+    ...context.bystanders.map((node) => tellBystander(context, node, slots)),
   ])
 }
 
-/** The target bumps its epoch above those that it knows, so it has to know the source's. */
-async function requireTargetKnows(context: MoverContext, sourceEpoch: number): Promise<void> {
-  if (context.knownSourceEpoch === sourceEpoch) return
-  const {source, target} = context.pair
-  const known = await pollUntil(
+/** They learn it from the target's broadcast as well: an unreachable one is no reason to stop, and waited for once. */
+async function tellBystander({pair, onSilent}: MoverContext, node: NodePort, slots: readonly number[]): Promise<void> {
+  await Promise.all(
+    slots.map((slot) =>
+      node.assignSlot(slot, pair.target.id).catch((error: unknown) => {
+        if (error instanceof NodeError && SILENT.has(error.failure)) onSilent?.(node)
+      }),
+    ),
+  )
+}
+
+const SILENT: ReadonlySet<NodeError['failure']> = new Set<NodeError['failure']>([
+  'timeout',
+  'closed',
+  'refused',
+  'no-route',
+])
+
+/**
+ * "Seen empty" means something only while no client can create a key there: as long as the source leads its shard and
+ * marks the slots, and the target, which has to mark them too, or it would take them without a new epoch, knows the
+ * source as their owner and its config epoch, above which it goes. A failover, a restart from an old picture or a
+ * SETSLOT by other hands in between changes one of these.
+ * @throws NodeError 'try-again' when it does not hold: whoever looks again sees what is left to do.
+ */
+async function requireGrounds({source, target}: Pair, slots: readonly number[]): Promise<void> {
+  let lack = ''
+  const isGrounded = await pollUntil(
     async () => {
-      const {entries} = await target.readView()
-      return entries.some((entry) => entry.id === source.id && entry.configEpoch === sourceEpoch) ? true : undefined
+      const [atSource, atTarget] = await Promise.all([source.readView(), target.readView()])
+      const [own, theirs] = [new OwnWord(atSource), new OwnWord(atTarget)]
+      const unmarked = slots.filter(
+        (slot) => own.about(slot).migratingTo !== target.id || theirs.about(slot).importingFrom !== source.id,
+      )
+      if (unmarked.length > 0) {
+        throw new NodeError('try-again', source.id, `the marks of slots ${formatSlots(unmarked)} were taken away`)
+      }
+      const sourceEpoch = atSource.clusterInfo.myEpoch
+      // The servers are about to settle that by themselves, and may raise the source's.
+      if (sourceEpoch === atTarget.clusterInfo.myEpoch) {
+        throw new NodeError('try-again', target.id, `source and target share the config epoch ${sourceEpoch}`)
+      }
+      const known = atTarget.entries.find(({id}) => id === source.id)
+      if (known?.configEpoch !== sourceEpoch) {
+        lack = `the target does not know its source's config epoch ${sourceEpoch} yet`
+        return undefined
+      }
+      lack = 'the target knows another owner of the slots, or none'
+      return slots.every((slot) => known.ranges.some(({start, end}) => start <= slot && slot <= end)) ? true : undefined
     },
     {deadlineMs: EPOCH_DEADLINE_MS},
   )
-  if (!known) {
-    throw new NodeError('try-again', target.id, `the target does not know its source's config epoch ${sourceEpoch} yet`)
-  }
-  context.knownSourceEpoch = sourceEpoch
+  if (!isGrounded) throw new NodeError('try-again', target.id, lack)
 }
 
 /** Asked on a retry as well: the target may have taken the slots in the try before, and too low. */

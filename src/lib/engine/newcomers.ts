@@ -91,8 +91,13 @@ export function belongingsOf({view}: Newcomer): string[] {
   const self = view.entries.find((entry) => entry.isMyself)
   const slots = countSlots(self?.ranges ?? [])
   if (slots > 0) belongings.push(slots === 1 ? '1 slot' : `${slots} slots`)
-  const others = view.entries.filter((entry) => !entry.isMyself).length
-  if (others > 0) belongings.push(others === 1 ? '1 other node that it knows' : `${others} other nodes that it knows`)
+  const others = view.entries.filter((entry) => !entry.isMyself)
+  if (others.length > 0) {
+    const shown = others.slice(0, 3).map(({id, announced}) => `${formatAddress(announced)} (${id.slice(0, 8)})`)
+    const more = others.length > shown.length ? ` and ${others.length - shown.length} more` : ''
+    const count = others.length === 1 ? '1 other node' : `${others.length} other nodes`
+    belongings.push(`${count} that it knows: ${shown.join(', ')}${more}`)
+  }
   return belongings
 }
 

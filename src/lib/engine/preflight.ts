@@ -1,56 +1,135 @@
 /**
- * Can these pairs of nodes move slots at all? Asked before the first mark is set: reads, and one MIGRATE a pair that
- * moves nothing.
+ * Is the cluster fit for a plan of slot moves? Asked before the plan is shown and again before the first mark is set:
+ * reads, and one MIGRATE a pair that moves nothing. All that stands in the way is told at once.
  */
 import {NodeError, RefusedError} from '../errors.ts'
-import type {MovePlan} from '../plan/plan.ts'
-import {formatRanges} from '../slots/slot-ranges.ts'
+import type {MovePlan, SlotMove} from '../plan/plan.ts'
+import {formatRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {formatAddress} from '../topology/model.ts'
+import {slotsOf} from '../topology/queries.ts'
 import {isUnderWay} from './atomic-mover.ts'
 import type {SlotMigration} from './cluster-port.ts'
 import type {Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
-import type {ClusterSession} from './session.ts'
+import {judgeFollowers} from './followers.ts'
+import {judgeRoom, serverInfoOf, spread} from './memory-room.ts'
+import {countInAllDatabases} from './migrate-mover.ts'
+import {judgeRights, type RightsOptions} from './missing-rights.ts'
+import {judgePayloads} from './payload-fitness.ts'
+import {type PlannedPair, pairsOf} from './planned-pairs.ts'
+import {type ClusterSession, internalAddress} from './session.ts'
+import {joinVerdicts, NOTHING_TO_SAY, type Verdict} from './verdict.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
 /** A key larger than this is not used as the probe: the source would stall for it. */
 const PROBE_MAX_BYTES = 64 * 1024
 const PROBE_TIMEOUT_MS = 3000
+const PROBED_SLOTS = 8
+/** Where a key for the probe is looked for, at the least. */
+const SEARCHED_SLOTS = 256
 
-export interface PairToProbe {
-  readonly pair: Pair
-  /** Slots of the pair that hold keys and are not open at the target, any of them serves the probe. */
-  readonly slotsWithKeys: readonly number[]
+export interface PreflightOptions extends RightsOptions {
+  /** Keys by slot, of sources that were asked; where it is absent, some slots are. */
+  readonly counts?: ReadonlyMap<number, number> | undefined
 }
 
-/** @throws RefusedError 'target-unfit' saying which node cannot reach, log in to or write to which other, and why. */
-export async function requireMovable(pairs: readonly PairToProbe[]): Promise<void> {
-  await mapBounded(pairs, 64, async ({pair, slotsWithKeys}) => {
-    await requireDatabases(pair)
-    await requireMemory(pair)
-    await requireRoute(pair, slotsWithKeys)
-  })
+/** Changes nothing. @throws NodeError when a node does not answer. */
+export async function lookBeforeMoves(
+  session: ClusterSession,
+  plan: MovePlan,
+  options: PreflightOptions = {},
+): Promise<Verdict> {
+  if (plan.moves.length === 0) return NOTHING_TO_SAY
+  const pairs = pairsOf(plan)
+  const verdicts = await Promise.all([
+    judgeRights(session, pairs, options),
+    ...[
+      mapBounded(pairs, 64, (pair) => judgePair(session, pair, options)).then(joinVerdicts),
+      judgeFollowers(session, pairs),
+      judgePayloads(session, pairs),
+      judgeRoom(session, plan, pairs),
+    ].map((judging) => judging.catch(obstacleWhereDenied)),
+  ])
+  return joinVerdicts(withoutEchoes(verdicts))
 }
 
-async function requireDatabases({source, target, databaseCount}: Pair): Promise<void> {
+/** What could not be asked for want of a right. */
+function obstacleWhereDenied(error: unknown): Verdict {
+  if (!(error instanceof NodeError && error.failure === 'permission')) throw error
+  const {message, address} = error
+  const suggestions = ['On every node: rcluster acl reshard']
+  return {
+    obstacles: [{about: 'rights', message, suggestions, details: {node: address}, cause: error}],
+    warnings: [],
+  }
+}
+
+/** Whatever else fails for want of a right is told by the rights, if they tell. */
+function withoutEchoes(verdicts: readonly Verdict[]): Verdict[] {
+  const isDenied = (cause: unknown): boolean => cause instanceof NodeError && cause.failure === 'permission'
+  const isTold = verdicts.some(({obstacles}) =>
+    obstacles.some(({about, cause}) => about === 'rights' && !isDenied(cause)),
+  )
+  return verdicts.map(({obstacles, warnings}) => ({
+    obstacles: obstacles.filter(({cause}) => !(isTold && isDenied(cause))),
+    warnings,
+  }))
+}
+
+async function judgePair(
+  session: ClusterSession,
+  {from, to, isAtomic, moves}: PlannedPair,
+  {counts}: PreflightOptions,
+): Promise<Verdict> {
+  const [source, target] = [session.node(from), session.node(to)]
+  const databaseCount = await source.readDatabaseCount()
+  const pair: Pair = {source, target, targetAddress: internalAddress(target), databaseCount}
+  const databases = await judgeDatabases(pair)
+  // Servers that move slots by themselves find their own way; should they fail, MIGRATE is tried without a probe.
+  if (databases.obstacles.length > 0 || isAtomic) return databases
+  if (serverInfoOf(session.topology, from)?.keysByDatabase.size === 0) return databases
+  return judgeRoute(pair, await slotsForProbe(session, pair, moves, counts))
+}
+
+async function judgeDatabases({source, target, databaseCount}: Pair): Promise<Verdict> {
   const there = await target.readDatabaseCount()
-  if (there >= databaseCount) return
-  throw new RefusedError(
-    'target-unfit',
-    `${formatAddress(target.address)} has ${there} databases and ${formatAddress(source.address)} has ${databaseCount}`,
-    {suggestions: ['Give all nodes the same number of cluster-databases']},
-  )
+  if (there >= databaseCount) return NOTHING_TO_SAY
+  return {
+    obstacles: [
+      {
+        about: 'databases',
+        message: `${formatAddress(target.address)} has ${there} databases and ${formatAddress(source.address)} has ${databaseCount}`,
+        suggestions: ['Give all nodes the same number of cluster-databases'],
+      },
+    ],
+    warnings: [],
+  }
 }
 
-async function requireMemory({target}: Pair): Promise<void> {
-  const {serverInfo} = await target.readView()
-  const {usedMemoryBytes: used, maxMemoryBytes: max, maxMemoryPolicy: policy} = serverInfo
-  if (used === undefined || !max || policy !== 'noeviction' || used < max) return
-  throw new RefusedError(
-    'target-unfit',
-    `${formatAddress(target.address)} is at its maxmemory (${used} of ${max} bytes) and cannot take keys`,
-    {suggestions: ['Raise maxmemory there, or move the slots to another primary']},
+/**
+ * Slots with keys that are not open: those of the plan, else any other of the source, since slots that are empty now may
+ * have keys when they move. A source without a key proves nothing.
+ */
+async function slotsForProbe(
+  session: ClusterSession,
+  {source, databaseCount}: Pair,
+  moves: readonly SlotMove[],
+  counts: ReadonlyMap<number, number> | undefined,
+): Promise<number[]> {
+  const isOpen = new Set(session.topology.openSlots.map(({slot}) => slot))
+  const findFilled = async (slots: readonly number[], known?: ReadonlyMap<number, number>): Promise<number[]> => {
+    const closed = slots.filter((slot) => !isOpen.has(slot))
+    const asked = known ? closed : spread(closed, SEARCHED_SLOTS)
+    const keys = known
+      ? asked.map((slot) => known.get(slot) ?? 0)
+      : await Promise.all(asked.map((slot) => countInAllDatabases(source, slot, databaseCount)))
+    return asked.filter((_, index) => (keys[index] ?? 0) > 0)
+  }
+  const planned = await findFilled(
+    moves.map(({slot}) => slot),
+    counts,
   )
+  return planned.length > 0 ? planned : findFilled(slotsInRanges(slotsOf(session.topology, source.id)))
 }
 
 /**
@@ -58,40 +137,59 @@ async function requireMemory({target}: Pair): Promise<void> {
  * proves address, login and network. A missing key would prove nothing, since the source then answers NOKEY without
  * connecting (seen on 7.0).
  */
-async function requireRoute(pair: Pair, slots: readonly number[]): Promise<void> {
-  for (const slot of slots.slice(0, 8)) {
+async function judgeRoute(pair: Pair, slots: readonly number[]): Promise<Verdict> {
+  for (const slot of slots.slice(0, PROBED_SLOTS)) {
     for (let database = 0; database < pair.databaseCount; database++) {
-      const keys = await pair.source.listKeys(slot, 4, database)
-      const sizes = await pair.source.measureKeys(keys, database)
-      const key = keys.find((_, index) => (sizes[index] ?? Number.POSITIVE_INFINITY) <= PROBE_MAX_BYTES)
-      if (!key) continue
-      if ((await probe(pair, key, database)) === 'proved') return
+      const key = await findSmallKey(pair, slot, database)
+      const verdict = key && (await probe(pair, key, database))
+      if (verdict) return verdict
     }
+  }
+  return NOTHING_TO_SAY
+}
+
+/** undefined when there is none, or our user may not look. */
+async function findSmallKey({source}: Pair, slot: number, database: number): Promise<Buffer | undefined> {
+  try {
+    const keys = await source.listKeys(slot, 4, database)
+    const sizes = await source.measureKeys(keys, database)
+    return keys.find((_, index) => (sizes[index] ?? Number.POSITIVE_INFINITY) <= PROBE_MAX_BYTES)
+  } catch (error) {
+    if (error instanceof NodeError && error.failure === 'permission') return undefined
+    throw error
   }
 }
 
-async function probe(pair: Pair, key: Buffer, database: number): Promise<'proved' | 'gone'> {
+/** undefined when the key went away meanwhile. */
+async function probe(pair: Pair, key: Buffer, database: number): Promise<Verdict | undefined> {
   try {
     await pair.source.migrateKeys({
       target: pair.targetAddress,
-      targetWantsLogin: pair.target.wantsLogin,
+      targetLogin: pair.target.peerLogin,
       keys: [key],
       database,
       timeoutMs: PROBE_TIMEOUT_MS,
       isReplacing: false,
       isCopying: true,
     })
-    return 'gone'
+    return undefined
   } catch (error) {
     if (!(error instanceof NodeError)) throw error
-    if (error.isFromTarget && (error.failure === 'moved' || error.failure === 'busy-key')) return 'proved'
+    if (error.isFromTarget && (error.failure === 'moved' || error.failure === 'busy-key')) return NOTHING_TO_SAY
     const source = formatAddress(pair.source.address)
     const target = formatAddress(pair.targetAddress)
-    throw new RefusedError('target-unfit', `${source} cannot move keys to ${target}: ${error.message}`, {
-      details: {source, target, failure: error.failure},
-      suggestions: [`Make ${target} reachable and writable for ${source}, then run the command again`],
-      cause: error,
-    })
+    return {
+      obstacles: [
+        {
+          about: 'route',
+          message: `${source} cannot move keys to ${target}: ${error.message}`,
+          suggestions: [`Make ${target} reachable and writable for ${source}, then run the command again`],
+          details: {source, target, failure: error.failure},
+          cause: error,
+        },
+      ],
+      warnings: [],
+    }
   }
 }
 

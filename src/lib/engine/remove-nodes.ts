@@ -43,7 +43,9 @@ export async function removeNodes(
 
   if (plan.rehomed.length > 0) {
     stages.begin('Giving replicas a new primary')
-    await mapBounded(plan.rehomed, 64, ({id, primaryId}) => replicate(session.node(id), primaryId, stages.leftMs))
+    await mapBounded(plan.rehomed, 64, ({id, primaryId}) =>
+      replicate(session.node(id), primaryId, stages.leftMs, stages.signal),
+    )
     const isSeen = await pollUntil(
       async () => {
         const views = viewsOf(await session.refresh()).filter(({id}) => !victimIds.has(id))

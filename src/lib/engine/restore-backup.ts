@@ -12,16 +12,11 @@ import type {NodeId} from '../topology/model.ts'
 import {isWithin} from './census.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
-import {
-  type BusyKeyPolicy,
-  type Comparison,
-  haveSameLife,
-  KeyLoader,
-  type LoadableKey,
-  type LoadOutcome,
-} from './load-keys.ts'
+import {KeyLoader} from './load-keys.ts'
+import type {BusyKeyPolicy, LoadableKey, LoadOutcome} from './load-outcome.ts'
 import {type CheckedFile, keysOfFile} from './read-backup.ts'
 import {targetPorts} from './restore-target.ts'
+import {type Comparison, haveSameLife} from './same-dump.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
 

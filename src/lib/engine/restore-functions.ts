@@ -3,7 +3,7 @@ import {RefusedError} from '../errors.ts'
 import {functionPayload, librariesIn, libraryName} from '../rdb/payload.ts'
 import {formatAddress} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
-import type {BusyKeyPolicy} from './load-keys.ts'
+import type {BusyKeyPolicy} from './load-outcome.ts'
 import type {CheckedFile} from './read-backup.ts'
 import {mapBounded} from './waiting.ts'
 

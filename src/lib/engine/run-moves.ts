@@ -4,10 +4,11 @@
  */
 import {ClusterError, InterruptedError, NodeError} from '../errors.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
-import {countSlots, formatSlots} from '../slots/slot-ranges.ts'
-import type {NodeId, Topology} from '../topology/model.ts'
-import {primaries, slotsOf} from '../topology/queries.ts'
+import {countSlots, formatRanges, formatSlots} from '../slots/slot-ranges.ts'
+import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {labelId, primaries, slotsOf} from '../topology/queries.ts'
 import type {BatchLimits} from './batches.ts'
+import {closeWhatCanBe} from './close-group.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {ConflictPolicy, DrainOptions, Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
@@ -15,30 +16,27 @@ import {PairGate} from './gate.ts'
 import {formGroups, type Group, movesByPair} from './groups.ts'
 import {type HeldAt, holdSetting, STAY_PUT} from './hold-setting.ts'
 import {formJobs, type Job} from './jobs.ts'
-import {
-  closeUntouched,
-  countInAllDatabases,
-  type GroupProgress,
-  type GroupSlot,
-  type MoverContext,
-  moveGroup,
-} from './migrate-mover.ts'
+import {countInAllDatabases, type GroupProgress, type MoverContext, moveGroup, noProgress} from './migrate-mover.ts'
 import {moveJob} from './move-job.ts'
 import {DEFAULT_MAX_PAUSE_MS, Pace} from './pace.ts'
-import {requireMovable, waitForForeignMigrations} from './preflight.ts'
-import {backoffMs, isTransient, MAX_ATTEMPTS} from './retrying.ts'
+import {lookBeforeMoves, waitForForeignMigrations} from './preflight.ts'
+import {adviceAfter, DEFAULT_PATIENCE_MS, isTransient, longestPauseMs, Patience} from './retrying.ts'
 import {type ClusterSession, internalAddress} from './session.ts'
 import {viewsOf, waitUntilSettled} from './settle.ts'
-import {readOwnWords, ShardsAtStart} from './shards-at-start.ts'
+import {AstrayError, readOwnWords, ShardsAtStart} from './shards-at-start.ts'
 import {OwnWord} from './steps.ts'
+import {refuseObstacles} from './verdict.ts'
 import {mapBounded, orAbort, pause, pollUntil} from './waiting.ts'
 import {wavesOf} from './waves.ts'
+import {Way} from './way.ts'
 
 export interface RunOptions {
   /** Finish what is in flight, start nothing new. */
   readonly stop?: AbortSignal | undefined
   /** Stop at once: slots in flight stay open. */
   readonly abort?: AbortSignal | undefined
+  /** Awaited before anything new is begun: may we still? If not, `stop` is aborted by then. */
+  readonly ready?: (() => Promise<void>) | undefined
   readonly listener?: EngineListener | undefined
   /** Instead of what `maxPauseMs` gives. */
   readonly limits?: BatchLimits | undefined
@@ -49,6 +47,8 @@ export interface RunOptions {
   readonly conflicts?: ConflictPolicy | undefined
   /** Of a MIGRATE, instead of one that fits what it carries. */
   readonly migrateTimeoutMs?: number | undefined
+  /** How long slots that do not get on are tried again before the run ends; default a minute. */
+  readonly patienceMs?: number | undefined
   /** A primary that gives up its last slot does as its own settings say: by default it follows who took it. */
   readonly mayFollow?: boolean | undefined
   /** Passes of MIGRATE that a node takes part in at once; default 1. */
@@ -71,7 +71,13 @@ export interface MoveOutcome {
   readonly left: readonly SlotMove[]
 }
 
+/** Slots that all nodes give to somebody else for so long have been moved on. */
+const GONE_ELSEWHERE_MS = 2000
 const SETTLE_DEADLINE_MS = 15_000
+/** Of a shard that changes its primary nobody may claim the slots for a moment. */
+const ASTRAY_PATIENCE_MS = 5000
+/** Who has asked the run to stop does not wait for a node that is away as long as others do. */
+const LAST_PATIENCE_MS = 10_000
 /** Groups of a pair that are under way together: one opens and one closes while one moves keys. */
 const GROUPS_IN_FLIGHT = 3
 /** Groups that one node may have open at once, over all its pairs. */
@@ -101,7 +107,16 @@ class MoveRun {
   readonly #pace: Pace
   readonly #slotsWithBigKeys: ReadonlySet<number>
   readonly #done = new Set<number>()
+  /** Slots of which this run, or one before it, may have left a mark. */
   readonly #opened = new Set<number>()
+  /** Bystanders that did not answer. */
+  readonly #silent = new Set<NodeId>()
+  readonly #ways = new Map<string, Way>()
+  readonly #heirs = new Map<NodeId, NodeId>()
+  /** Something had to be tried again: what the nodes said at the start may not hold any more. */
+  #hadTrouble = false
+  /** A source that waits in a MIGRATE for half of cluster-node-timeout is near to being voted down by the others. */
+  #longestWaitMs: number | undefined
   #words: ReadonlyMap<NodeId, OwnWord> = new Map()
   #shards!: ShardsAtStart
   #keysMoved = 0
@@ -196,21 +211,16 @@ class MoveRun {
   async #countAndProbe(topology: Topology): Promise<Map<number, number>> {
     this.#listener({kind: 'phase', text: 'Counting keys and trying the way'})
     const counts = new Map<number, number>()
-    const isOpen = new Set(topology.openSlots.map(({slot}) => slot))
-    const toProbe = await mapBounded(movesByPair(this.#plan.moves), 64, async (moves) => {
+    await mapBounded(movesByPair(this.#plan.moves), 64, async (moves) => {
       const [first] = moves as [SlotMove]
+      if (isKnownEmpty(topology, first.from)) return
       const pair = await this.#pairOf(first.from, first.to)
-      if (isKnownEmpty(topology, first.from)) return {pair, slotsWithKeys: []}
       await mapBounded(moves, 512, async ({slot}) => {
         counts.set(slot, await countInAllDatabases(pair.source, slot, pair.databaseCount))
       })
-      // Servers that move slots by themselves find their own way; should they fail, MIGRATE is tried without a probe.
-      const slotsWithKeys = this.#isAtomic(first)
-        ? []
-        : moves.map(({slot}) => slot).filter((slot) => !isOpen.has(slot) && (counts.get(slot) ?? 0) > 0)
-      return {pair, slotsWithKeys}
     })
-    await requireMovable(toProbe)
+    const {isAtomicOnly} = this.#options
+    refuseObstacles(await lookBeforeMoves(this.#session, this.#plan, {counts, isAtomicOnly}))
     return counts
   }
 
@@ -285,6 +295,7 @@ class MoveRun {
       const {host} = this.#session.node(job.from).address
       const outcome = await this.#hostGate.pass(host, host, () =>
         this.#jobGate.pass(job.from, job.to, async () => {
+          await this.#options.ready?.()
           if (this.#isStopping) return undefined
           try {
             return await this.#moveJob(job)
@@ -325,6 +336,7 @@ class MoveRun {
     await mapBounded(groups, GROUPS_IN_FLIGHT, async (group) => {
       if (this.#isStopping) return
       await this.#groupGate.pass(group.from, group.to, async () => {
+        await this.#options.ready?.()
         if (this.#isStopping) return
         try {
           await this.#moveGroupWithRetries(group)
@@ -337,46 +349,87 @@ class MoveRun {
 
   /** Looks, does what is left, and looks again after whatever passes by itself. */
   async #moveGroupWithRetries(group: Group): Promise<void> {
-    const progress: GroupProgress = {sourceIsAuthority: new Set(), begun: new Set()}
-    let {from, to} = group
-    for (let attempt = 1; ; attempt++) {
-      let context: MoverContext | undefined
+    const progress = noProgress()
+    const patienceMs = this.#options.patienceMs ?? DEFAULT_PATIENCE_MS
+    const patience = new Patience(patienceMs)
+    const astrayPatience = new Patience(Math.min(patienceMs, ASTRAY_PATIENCE_MS))
+    const lastPatience = new Patience(Math.min(patienceMs, LAST_PATIENCE_MS))
+    let {from, to} = this.#followed(group)
+    for (let isFirst = true; ; isFirst = false) {
+      const keysBefore = progress.leastKeys
       try {
-        if (attempt > 1) ({from, to} = await this.#followFailovers(from, to, progress))
+        if (!isFirst) ({from, to} = await this.#followFailovers(from, to, progress))
         const pair = await this.#pairOf(from, to)
-        const [source, target] = attempt > 1 ? await readOwnWords(pair) : this.#wordsAtStart(from, to)
+        await this.#readNodeTimeout(pair)
+        const isAsAtStart = isFirst && !this.#hadTrouble
+        const [source, target] = isAsAtStart ? this.#wordsAtStart(from, to) : await readOwnWords(pair)
         const slots = this.#shards.outlooks(source, target, group.slots)
-        for (const {slot} of slots) this.#opened.add(slot)
-        context = {
-          pair,
-          bystanders: this.#bystanders(from, to),
-          drain: this.#drainOptions(from, to),
-          knownSourceEpoch: knownEpoch(this.#session.topology, to, from),
-        }
+        const context = this.#moverContext(pair, source.runId)
         await orAbort(moveGroup(context, slots, progress), this.#options.abort)
         this.#listener({kind: 'slots-moved', slots: group.slots, from, to})
         return
       } catch (error) {
-        const isHopeless = !isTransient(error) || attempt >= MAX_ATTEMPTS || this.#options.abort?.aborted
-        if (isHopeless) {
-          if (context) await this.#closeWhatCanBe(context, group.slots, progress)
+        if (progress.leastKeys < keysBefore) patience.noteProgress()
+        const pauseMs = isTransient(error)
+          ? (this.#options.stop?.aborted ? lastPatience : patience).nextPauseMs(longestPauseMs(error))
+          : error instanceof AstrayError
+            ? astrayPatience.nextPauseMs()
+            : undefined
+        if (pauseMs === undefined || this.#options.abort?.aborted) {
+          await this.#closeWhatCanBe(group, {from, to}, progress)
           throw error
         }
+        this.#hadTrouble = true
+        const attempt = Math.max(patience.attempts, astrayPatience.attempts, lastPatience.attempts)
         this.#listener({kind: 'retry', slots: group.slots, attempt, reason: (error as Error).message})
-        await pause(backoffMs(attempt), this.#options.abort)
+        await pause(pauseMs, this.#options.abort)
+      } finally {
+        for (const slot of progress.marked) this.#opened.add(slot)
       }
+    }
+  }
+
+  /** One setting for all: whoever it is read from. */
+  async #readNodeTimeout({source}: Pair): Promise<void> {
+    if (this.#longestWaitMs !== undefined) return
+    try {
+      this.#longestWaitMs = Number((await source.readConfig('cluster-node-timeout')) ?? Number.POSITIVE_INFINITY) / 2
+    } catch (error) {
+      if (!(error instanceof NodeError && error.failure === 'permission')) throw error
+      this.#longestWaitMs = Number.POSITIVE_INFINITY
+    }
+  }
+
+  #moverContext(pair: Pair, sourceRunId: string | undefined): MoverContext {
+    const {id: from} = pair.source
+    const {id: to} = pair.target
+    return {
+      pair,
+      sourceRunId,
+      bystanders: this.#bystanders(from, to),
+      onSilent: ({id}) => this.#silent.add(id),
+      drain: this.#drainOptions(from, to),
     }
   }
 
   /**
    * After a failure: a shard whose primary changed is followed to the new one. The marks did not follow (before Valkey
-   * 8), so nothing is known any more about whose copy of a key is the owner's.
+   * 8), so after a failover of the source nothing is known any more about whose copy of a key is the owner's.
    */
   async #followFailovers(from: NodeId, to: NodeId, progress: GroupProgress): Promise<{from: NodeId; to: NodeId}> {
     const topology = await this.#session.observe()
     const next = {from: this.#shards.leaderOf(topology, from), to: this.#shards.leaderOf(topology, to)}
-    if (next.from !== from || next.to !== to) progress.sourceIsAuthority.clear()
+    // A target's heir has got its keys from this move alone, as the target had; a source's may lack what was last deleted.
+    if (next.from !== from) progress.sourceIsAuthority.clear()
+    if (next.from !== from) this.#heirs.set(from, next.from)
+    if (next.to !== to) this.#heirs.set(to, next.to)
     return next
+  }
+
+  /** Where failovers that were met already have led. */
+  #followed({from, to}: Group): {from: NodeId; to: NodeId} {
+    const follow = (id: NodeId): NodeId => this.#heirs.get(id) ?? id
+    return {from: follow(from), to: follow(to)}
   }
 
   #drainOptions(from: NodeId, to: NodeId): DrainOptions {
@@ -394,8 +447,17 @@ class MoveRun {
       },
       slotsWithBigKeys: this.#slotsWithBigKeys,
       timeoutMs: this.#options.migrateTimeoutMs,
+      way: this.#wayBetween(from, to),
+      longestWaitMs: this.#longestWaitMs,
       abort: this.#options.abort,
     }
+  }
+
+  #wayBetween(from: NodeId, to: NodeId): Way {
+    const key = `${from} ${to}`
+    const way = this.#ways.get(key) ?? new Way()
+    this.#ways.set(key, way)
+    return way
   }
 
   #wordsAtStart(from: NodeId, to: NodeId): [OwnWord, OwnWord] {
@@ -409,48 +471,35 @@ class MoveRun {
 
   #bystanders(from: NodeId, to: NodeId): MoverContext['bystanders'] {
     return primaries(this.#session.topology)
-      .filter((node) => node.reach.kind === 'reached' && node.id !== from && node.id !== to)
+      .filter(({id, reach}) => reach.kind === 'reached' && id !== from && id !== to && !this.#silent.has(id))
       .map((node) => this.#session.node(node.id))
   }
 
-  /**
-   * No slot stays open that can be closed: those that are empty at the source go forward, those of which nothing has
-   * moved go back.
-   */
-  async #closeWhatCanBe(context: MoverContext, slots: readonly number[], progress: GroupProgress): Promise<void> {
+  async #closeWhatCanBe(group: Group, ends: {from: NodeId; to: NodeId}, progress: GroupProgress): Promise<void> {
     if (this.#options.abort?.aborted) return
-    const {pair} = context
-    const {source, target, databaseCount} = pair
     try {
-      const [sourceWord, targetWord] = await readOwnWords(pair)
-      const open = this.#shards.outlooks(sourceWord, targetWord, slots)
-      const drained: GroupSlot[] = []
-      for (const entry of open) {
-        const isBegun = progress.begun.has(entry.slot) || !entry.steps.includes('assign-target')
-        if (isBegun && (await countInAllDatabases(source, entry.slot, databaseCount)) === 0) drained.push(entry)
-      }
-      await moveGroup(context, drained, progress)
-      const undone = new Set(open.filter((entry) => !drained.includes(entry)).map(({slot}) => slot))
-      const moved = slots.filter((slot) => !undone.has(slot))
-      if (moved.length > 0) this.#listener({kind: 'slots-moved', slots: moved, from: source.id, to: target.id})
-      const stillOpen = await closeUntouched(pair, [...undone])
-      for (const slot of undone) if (!stillOpen.includes(slot)) this.#opened.delete(slot)
+      const pair = await this.#pairOf(ends.from, ends.to)
+      const moved = await closeWhatCanBe(this.#moverContext(pair, undefined), group.slots, progress, this.#shards)
+      if (moved.length > 0) this.#listener({kind: 'slots-moved', slots: moved, ...ends})
     } catch (error) {
+      // What stays open is seen, and told, at the end of the run.
       if (!(error instanceof ClusterError)) throw error
     }
   }
 
   /** All reached nodes must have the new owners; a source that kept its mark is told once more. */
   async #verify(): Promise<void> {
-    if (this.#options.abort?.aborted) throw this.#interrupted(this.#options.abort.reason)
-    if (this.#failure) throw this.#interrupted(this.#failure.error)
+    if (this.#options.abort?.aborted) throw this.#cutOff(this.#options.abort.reason)
+    if (this.#failure) throw await this.#interrupted(this.#failure.error)
     if (this.#done.size === 0) return
     this.#listener({kind: 'phase', text: 'Checking that all nodes agree'})
     const moved = this.#plan.moves.filter(({slot}) => this.#done.has(slot))
-    const isSettled = await pollUntil(
+    let lagging: readonly SlotMove[] = []
+    let agreedSinceMs = Number.POSITIVE_INFINITY
+    const settled = await pollUntil(
       async () => {
         const topology = await this.#session.refresh()
-        const lagging = moved.filter(({slot, to}) => !this.#shards.membersOf(to).has(topology.owners[slot] ?? ''))
+        lagging = moved.filter(({slot, to}) => !this.#shards.membersOf(to).has(topology.owners[slot] ?? ''))
         const marked = topology.openSlots.filter(({slot}) => this.#done.has(slot))
         for (const {slot, migrating} of marked) {
           const owner = topology.owners[slot]
@@ -462,26 +511,99 @@ class MoveRun {
                 .catch(() => undefined)
           }
         }
-        return lagging.length === 0 && marked.length === 0 && topology.disagreements.length === 0 ? true : undefined
+        const isAgreed = marked.length === 0 && topology.disagreements.length === 0
+        if (isAgreed && lagging.length === 0) return topology
+        agreedSinceMs = isAgreed ? Math.min(agreedSinceMs, performance.now()) : Number.POSITIVE_INFINITY
+        // Where all agree on another owner there is nothing to wait for.
+        return performance.now() - agreedSinceMs > GONE_ELSEWHERE_MS ? false : undefined
       },
       {deadlineMs: SETTLE_DEADLINE_MS, signal: this.#options.abort},
     )
-    if (!isSettled) throw this.#interrupted(new Error('the slots have moved, but not all nodes agree yet'))
+    if (this.#options.abort?.aborted) throw this.#cutOff(this.#options.abort.reason)
+    if (!settled) throw await this.#interrupted(this.#unsettled(lagging.map(({slot}) => slot)))
+    const apart = this.#shards.apart(settled)
+    if (apart.length > 1) throw await this.#interrupted(this.#fellApart(settled, apart))
   }
 
-  #interrupted(cause: unknown): InterruptedError {
-    const left = this.#left()
-    const openSlots = left.map(({slot}) => slot).filter((slot) => this.#opened.has(slot))
-    const because = cause instanceof Error ? cause.message : String(cause)
-    const total = this.#plan.moves.length
-    const howOpen = this.#options.abort?.aborted ? 'maybe open' : 'open'
-    const open = openSlots.length > 0 ? `; ${howOpen}: ${formatSlots(openSlots)}` : ''
-    const details = cause instanceof ClusterError ? cause.details : {}
-    return new InterruptedError(`${this.#done.size} of ${total} slots moved, then: ${because}${open}`, {
-      details: {...details, slotsMoved: this.#done.size, keysMoved: this.#keysMoved, left, openSlots},
-      suggestions: cause instanceof ClusterError ? cause.suggestions : [],
-      cause,
+  #fellApart(topology: Topology, [heir, ...others]: readonly ClusterNode[]): InterruptedError {
+    const names = [heir, ...others].flatMap((node) =>
+      node ? [`${labelId(topology, node.id)} (slots: ${countSlots(node.ranges)})`] : [],
+    )
+    const seed = formatAddress(this.#session.seed)
+    return new InterruptedError(`a failover meanwhile took a shard apart: ${names.join(' and ')} each own slots`, {
+      suggestions: others.map(
+        ({id, ranges}) => `rcluster reshard ${seed} --from ${id} --to ${heir?.id} --slots-list ${formatRanges(ranges)}`,
+      ),
     })
+  }
+
+  #unsettled(slots: readonly number[]): InterruptedError {
+    const {topology, seed} = this.#session
+    const suggestions = [`rcluster check ${formatAddress(seed)}`]
+    const isAgreed = slots.length > 0 && topology.disagreements.length === 0
+    const text = isAgreed
+      ? `somebody else has moved slots on: ${formatSlots(slots)}`
+      : 'the slots have moved, but not all nodes agree yet'
+    return new InterruptedError(text, {suggestions})
+  }
+
+  /** After a second signal, when nobody is asked any more. */
+  #cutOff(cause: unknown): InterruptedError {
+    const left = this.#left()
+    const unsure = left.map(({slot}) => slot).filter((slot) => this.#opened.has(slot))
+    return this.#failed(cause, left, {
+      openSlots: unsure,
+      text: unsure.length > 0 ? `; maybe open: ${formatSlots(unsure)}` : '',
+    })
+  }
+
+  /** What is true now, by another look: which slots have moved after all, which are open, and where that cannot be told. */
+  async #interrupted(cause: unknown): Promise<InterruptedError> {
+    let topology: Topology
+    try {
+      topology = await this.#session.observe()
+    } catch (error) {
+      if (!(error instanceof ClusterError)) throw error
+      return this.#cutOff(cause)
+    }
+    const open = new Set(topology.openSlots.map(({slot}) => slot))
+    for (const {slot, to} of this.#left()) {
+      if (!open.has(slot) && this.#shards.membersOf(to).has(topology.owners[slot] ?? '')) this.#done.add(slot)
+    }
+    const left = this.#left().map(({slot, from, to}) => ({
+      slot,
+      from: this.#shards.heirOf(topology, from),
+      to: this.#shards.heirOf(topology, to),
+    }))
+    const openSlots = left.map(({slot}) => slot).filter((slot) => open.has(slot))
+    const isSilent = (id: NodeId): boolean => topology.nodesById.get(id)?.reach.kind !== 'reached'
+    const hidden = left.filter(
+      ({slot, from, to}) => this.#opened.has(slot) && !open.has(slot) && (isSilent(from) || isSilent(to)),
+    )
+    const silent = [...new Set(hidden.flatMap(({from, to}) => [from, to]).filter(isSilent))]
+    const names = silent.map((id) => labelId(topology, id)).join(', ')
+    const maybe = `; maybe open: ${formatSlots(hidden.map(({slot}) => slot))} (${names} cannot be asked)`
+    const text = `${openSlots.length > 0 ? `; open: ${formatSlots(openSlots)}` : ''}${hidden.length > 0 ? maybe : ''}`
+    return this.#failed(cause, left, {openSlots, text})
+  }
+
+  #failed(
+    cause: unknown,
+    left: readonly SlotMove[],
+    {openSlots, text}: {readonly openSlots: readonly number[]; readonly text: string},
+  ): InterruptedError {
+    const because = cause instanceof Error ? cause.message : String(cause)
+    const details = cause instanceof ClusterError ? cause.details : {}
+    const advice = cause instanceof NodeError ? adviceAfter(cause) : []
+    const suggestions = cause instanceof ClusterError ? [...cause.suggestions, ...advice] : []
+    return new InterruptedError(
+      `${this.#done.size} of ${this.#plan.moves.length} slots moved, then: ${because}${text}`,
+      {
+        details: {...details, slotsMoved: this.#done.size, keysMoved: this.#keysMoved, left, openSlots},
+        suggestions,
+        cause,
+      },
+    )
   }
 }
 
@@ -501,11 +623,4 @@ function isKnownEmpty(topology: Topology, node: NodeId): boolean {
   const {version, keysByDatabase} = reach.view.serverInfo
   // Where INFO is forbidden, its silence means nothing.
   return version !== '' && keysByDatabase.size === 0
-}
-
-/** Which config epoch of `about` does `node` know? */
-function knownEpoch(topology: Topology, node: NodeId, about: NodeId): number {
-  const reach = topology.nodesById.get(node)?.reach
-  if (reach?.kind !== 'reached') return -1
-  return reach.view.entries.find((entry) => entry.id === about)?.configEpoch ?? -1
 }

@@ -52,6 +52,8 @@ export interface RepairOutcome {
   readonly left: RepairPlan
   /** All slots are covered, closed and agreed on, by a fresh look. */
   readonly isInOrder: boolean
+  /** Nodes that refuse keys all the same (cluster_state fail), some seconds later. */
+  readonly notServing: readonly NodeId[]
   /** A signal ended it. */
   readonly isStopped: boolean
   readonly keysMoved: number
@@ -64,6 +66,8 @@ const SETTLE_MS = 3000
 const MAX_ROUNDS = 30
 const TRIES = 2
 const AGREEMENT_MS = 15_000
+/** A primary that was in the minority serves again after cluster-node-timeout, at most 5 s. */
+const SERVICE_MS = 7000
 
 /** Looks at the cluster as it is now. Reads only. */
 export async function lookForRepairs(
@@ -157,11 +161,13 @@ class RepairRun {
       pace.close()
     }
     const topology = await this.#untilAgreed()
+    const isInOrder = plan.repairs.length === 0 && plan.obstacles.length === 0 && slotsInQuestion(topology).length === 0
     return {
       done: this.#done,
       failures: this.#failuresIn(plan),
       left: plan,
-      isInOrder: plan.repairs.length === 0 && plan.obstacles.length === 0 && slotsInQuestion(topology).length === 0,
+      isInOrder,
+      notServing: isInOrder && this.#done.length > 0 ? await this.#untilServing() : [],
       isStopped: this.#isStopping,
       keysMoved: this.#keysMoved,
       elapsedMs: performance.now() - this.#startedAt,
@@ -176,8 +182,9 @@ class RepairRun {
         firstStages.set(slot, Math.min(stageOf(repair), firstStages.get(slot) ?? Number.POSITIVE_INFINITY))
       }
     }
-    const ready = repairs.flatMap((repair) => {
-      if (!this.#options.isAllowed(repair)) return []
+    const ready = repairs.flatMap((planned) => {
+      const repair = allowedPart(planned, this.#options.isAllowed)
+      if (!repair) return []
       const isReady = (slot: number): boolean => !this.#stuck.has(slot) && firstStages.get(slot) === stageOf(repair)
       const slots = slotsOfRepair(repair).filter(isReady)
       if (slots.length === 0 && repair.slots !== '') return []
@@ -259,7 +266,7 @@ class RepairRun {
   #failuresIn({repairs}: RepairPlan): RepairFailure[] {
     const wasTried = new Set([...this.#tries.keys()].map((key) => key.slice(0, key.lastIndexOf(' '))))
     return repairs
-      .filter(({act}) => wasTried.has(actOf(act)))
+      .filter((repair) => wasTried.has(actOf(repair.act)) && allowedPart(repair, this.#options.isAllowed))
       .map((repair) => {
         const stuck = slotsOfRepair(repair).find((slot) => this.#stuck.has(slot))
         const error = stuck === undefined ? this.#errors.get(actOf(repair.act)) : this.#stuck.get(stuck)
@@ -278,6 +285,31 @@ class RepairRun {
     }
     return this.#session.topology
   }
+
+  async #untilServing(): Promise<readonly NodeId[]> {
+    let down = idsOfThoseThatRefuse(this.#session.topology)
+    await pollUntil(
+      async () => {
+        if (down.length === 0) return true
+        down = idsOfThoseThatRefuse(await this.#session.refresh())
+        return undefined
+      },
+      {deadlineMs: SERVICE_MS, signal: this.#options.stop},
+    )
+    return down
+  }
+}
+
+/** The repair, of those of its slots for which it is allowed; a replica takes over all slots or none. */
+export function allowedPart(repair: Repair, isAllowed: (repair: Repair) => boolean): Repair | undefined {
+  if (isAllowed(repair)) return repair
+  if (repair.act.kind !== 'assign' && repair.act.kind !== 'close') return undefined
+  const slots = slotsOfRepair(repair).filter((slot) => isAllowed(withSlots(repair, [slot])))
+  return slots.length > 0 ? withSlots(repair, slots) : undefined
+}
+
+function idsOfThoseThatRefuse({nodes}: Topology): NodeId[] {
+  return nodes.flatMap(({id, reach}) => (reach.kind === 'reached' && reach.view.clusterInfo.state !== 'ok' ? [id] : []))
 }
 
 function actOf(act: Repair['act']): string {

@@ -2,8 +2,8 @@
  * Which nodes are there, and how is each reached? One session serves one command: it finds the cluster from a seed,
  * keeps a port to every node and looks again whenever asked. Reads only.
  */
-import {isIP} from 'node:net'
 import {NodeError, type NodeFailure, RefusedError, UsageError} from '../errors.ts'
+import {insideAddress, isMapped, isSameAddress} from '../topology/inside-address.ts'
 import {mergeViews} from '../topology/merge-views.ts'
 import {
   type ClusterNode,
@@ -13,7 +13,7 @@ import {
   type NodeView,
   type Topology,
 } from '../topology/model.ts'
-import {findNode, requireNode} from '../topology/queries.ts'
+import {findFormer, findNode, requireNode} from '../topology/queries.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
 import {mapBounded} from './waiting.ts'
 
@@ -46,6 +46,15 @@ export class ClusterSession {
 
   /** Seeds that were tried in vain a moment ago: the first look does not wait for them again. */
   #silent: ReadonlyMap<string, NodeError>
+
+  /** Where another node answered than the one that was expected. */
+  #occupied: NodeAddress[] = []
+  /** Further seeds and occupied places that were asked who is there; each is asked once a look at everything. */
+  #probed = new Set<string>()
+  /** Who was there, and is not needed yet, or of another cluster. */
+  #strangers: NodePort[] = []
+  /** Members that were not where the others say. */
+  readonly #foundElsewhere = new Set<NodeId>()
 
   constructor(
     port: ClusterPort,
@@ -90,6 +99,19 @@ export class ClusterSession {
     return this.topology.nodes.filter((node) => node.reach.kind === 'reached').map((node) => this.node(node.id))
   }
 
+  /**
+   * Nodes that were reached where no other node would look for them: behind published ports, tunnels and the like. Empty
+   * when names are all that differs.
+   */
+  mappedNodes(): ClusterNode[] {
+    return this.topology.nodes.filter((node) => {
+      if (node.reach.kind !== 'reached' || isSameAddress(node.address, node.announced)) return false
+      if (this.#foundElsewhere.size > 0) return true
+      const {internal} = node.reach.view
+      return internal !== undefined && isMapped(node.address, internal)
+    })
+  }
+
   /** A node that joins: later looks include it although no other node names it yet. */
   adopt(port: NodePort): void {
     this.#ports.set(port.id, port)
@@ -105,6 +127,8 @@ export class ClusterSession {
   /** Asks every node that any reached node knows. One dead node costs one deadline, not one each. */
   async observe(): Promise<Topology> {
     this.#unreached = new Map()
+    this.#occupied = []
+    this.#probed = new Set()
     return this.#look()
   }
 
@@ -123,7 +147,13 @@ export class ClusterSession {
     const placeless = new Set<NodeId>()
     const firstPorts = [...this.#ports.values()]
     let round: {id: NodeId; address: NodeAddress}[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
-    while (round.length > 0) {
+    // What such a cluster announces mostly leads nowhere from here, and nowhere may take its time to say so.
+    if (firstPorts.some((port) => port.internalAddress && isMapped(port.address, port.internalAddress))) {
+      await this.#askWhoIsThere(this.#otherSeeds)
+    }
+    for (;;) {
+      if (round.length === 0) round = await this.#findMoved(views, new Set([...tried, ...placeless]))
+      if (round.length === 0) break
       for (const {id} of round) tried.add(id)
       const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node.id, node.address))
       for (const view of found) if (view) views.set(view.id, view)
@@ -157,13 +187,48 @@ export class ClusterSession {
     return this.#topology
   }
 
+  /**
+   * Members that nobody answers for where the others know them, and that were found elsewhere: at a seed that was named,
+   * or where another member was expected.
+   */
+  async #findMoved(
+    views: ReadonlyMap<NodeId, NodeView>,
+    wanted: ReadonlySet<NodeId>,
+  ): Promise<{id: NodeId; address: NodeAddress}[]> {
+    const missing = new Set([...wanted].filter((id) => !views.has(id)))
+    if (missing.size === 0) return []
+    await this.#askWhoIsThere([...this.#otherSeeds, ...this.#occupied])
+    return this.#strangers.filter(({id}) => missing.has(id)).map(({id, address}) => ({id, address}))
+  }
+
+  /** Each place once a look at everything. */
+  async #askWhoIsThere(addresses: readonly NodeAddress[]): Promise<void> {
+    const places = new Map(addresses.map((address) => [formatAddress(address), address]))
+    for (const place of [...this.#probed, ...this.#silent.keys()]) places.delete(place)
+    for (const {address} of this.#ports.values()) places.delete(formatAddress(address))
+    await mapBounded([...places], PARALLEL_CONNECTS, async ([place, address]) => {
+      this.#probed.add(place)
+      try {
+        this.#strangers.push(await this.#port.connect(address))
+      } catch (error) {
+        if (!(error instanceof NodeError)) throw error
+      }
+    })
+  }
+
   async #ask(id: NodeId, address: NodeAddress): Promise<NodeView | undefined> {
     try {
       let port = this.#ports.get(id)
       if (!port) {
-        const silence = this.#silent.get(formatAddress(address))
-        if (silence) throw silence
-        port = await this.#port.connect(address, id)
+        port = this.#strangers.find((stranger) => stranger.id === id)
+        if (port) {
+          this.#strangers = this.#strangers.filter((stranger) => stranger.id !== id)
+          this.#foundElsewhere.add(id)
+        } else {
+          const silence = this.#silent.get(formatAddress(address))
+          if (silence) throw silence
+          port = await this.#port.connect(address, id)
+        }
         this.#ports.set(id, port)
       }
       const view = await port.readView()
@@ -171,6 +236,7 @@ export class ClusterSession {
       return view
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
+      if (error.failure === 'wrong-node') this.#occupied.push(address)
       this.#ports.delete(id)
       this.#unreached.set(id, {failure: error.failure, message: error.message})
       return undefined
@@ -182,7 +248,9 @@ export class ClusterSession {
    * @throws UsageError when nothing in this cluster is meant by it; NodeError when it is a server that says no to us.
    */
   async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
-    const known = findNode(this.topology, text) ?? (address && findNode(this.topology, formatAddress(address)))
+    const known =
+      findNode(this.topology, text) ??
+      (address && (findNode(this.topology, formatAddress(address)) ?? findFormer(this.topology, address)))
     if (known) return known
     if (!address) return requireNode(this.topology, text)
     let port: NodePort
@@ -249,17 +317,7 @@ export async function openSession(port: ClusterPort, seeds: readonly NodeAddress
   throw firstError ?? new UsageError('no seed was given')
 }
 
-/**
- * The address by which other servers reach this node: what the server itself sees of our connection (it shows through
- * port mappings), unless that is a loopback address behind a non-loopback one (a tunnel that ends on the server's host).
- */
+/** The address by which other servers reach this node. */
 export function internalAddress(port: NodePort): NodeAddress {
-  const inside = port.internalAddress
-  if (!inside || isIP(inside.host) === 0) return port.address
-  if (isLoopback(inside.host) && !isLoopback(port.address.host)) return port.address
-  return inside
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+  return insideAddress(port.address, port.internalAddress)
 }

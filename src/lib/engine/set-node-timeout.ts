@@ -32,7 +32,11 @@ export function setNodeTimeout(session: ClusterSession, timeoutMs: number): Prom
     const isLostBecause = await failureOf(async () => session.node(node.id).rewriteConfig())
     const now = await readOne(session, node)
     const isTaken = now.timeoutMs === timeoutMs
-    return {...now, failure: isTaken ? undefined : (now.failure ?? `it says ${now.timeoutMs}`), isLostBecause}
+    return {
+      ...now,
+      failure: isTaken ? undefined : (now.failure ?? `it says ${now.timeoutMs ?? 'nothing'}`),
+      isLostBecause,
+    }
   })
 }
 

@@ -72,6 +72,8 @@ export function outlookOf(move: SlotMove, sight: SlotSight, shards?: ShardMember
 /** What a node says about itself, prepared for asking about many slots. */
 export class OwnWord {
   readonly id: NodeId
+  /** New with every start of the server; undefined where it does not tell. */
+  readonly runId: string | undefined
   readonly #claims = new Set<number>()
   readonly #migrating: ReadonlyMap<number, NodeId>
   readonly #importing: ReadonlyMap<number, NodeId>
@@ -79,6 +81,7 @@ export class OwnWord {
   constructor(view: NodeView) {
     const self = view.entries.find((entry) => entry.isMyself)
     this.id = view.id
+    this.runId = view.serverInfo.runId
     for (const {start, end} of self?.ranges ?? []) for (let slot = start; slot <= end; slot++) this.#claims.add(slot)
     this.#migrating = peersBySlot(self?.migrating ?? [])
     this.#importing = peersBySlot(self?.importing ?? [])

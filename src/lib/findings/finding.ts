@@ -28,6 +28,10 @@ export type Finding = FindingBase &
     | {readonly id: 'uncovered-slots'; readonly owner: NodeId | undefined}
     | {readonly id: 'membership-gap'; readonly unknownTo: readonly NodeId[]}
     | {readonly id: 'handshake'; readonly address: string}
+    /** Primaries of either side; the side that wins first. */
+    | {readonly id: 'merged-clusters'; readonly groups: readonly (readonly NodeId[])[]}
+    /** `knownBy`: who has no link to it, and another address for it. */
+    | {readonly id: 'moved-node'; readonly knownBy: readonly NodeId[]}
     | {readonly id: 'epoch-collision'; readonly configEpoch: number}
     | {readonly id: 'mixed-versions'; readonly versions: readonly string[]}
     | {

@@ -1,6 +1,7 @@
 /** What is wrong with this cluster? Runs all rules over one Topology; reads nothing else. */
 import type {Topology} from '../topology/model.ts'
 import {compareFindings, type Finding} from './finding.ts'
+import {mergedClustersFound} from './merge-rules.ts'
 import {
   failedNodes,
   ghostNodes,
@@ -8,6 +9,7 @@ import {
   loadingNodes,
   membershipGaps,
   mixedVersions,
+  movedAway,
   suspectedNodes,
   unreachableNodes,
 } from './node-rules.ts'
@@ -23,11 +25,13 @@ import {
 import {clusterDown, disagreements, openSlots, uncoveredSlots} from './slot-rules.ts'
 
 const RULES: readonly ((topology: Topology) => readonly Finding[])[] = [
+  mergedClustersFound,
   clusterDown,
   uncoveredSlots,
   disagreements,
   openSlots,
   unreachableNodes,
+  movedAway,
   failedNodes,
   suspectedNodes,
   membershipGaps,

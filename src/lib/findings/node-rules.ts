@@ -1,13 +1,23 @@
 /** Which nodes are missing, ill, or not known to all? */
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeFlag, type NodeId, type Topology} from '../topology/model.ts'
-import {labelNode, listNodes, seedAddress, slotsOf} from '../topology/queries.ts'
+import {movedNodes, seemsToHaveMoved} from '../topology/moved-nodes.ts'
+import {compareAddresses, labelNode, listNodes, seedAddress, slotsOf} from '../topology/queries.ts'
 import type {Finding} from './finding.ts'
 import {nameSlots} from './slot-rules.ts'
+import {waysToReach} from './way-to-reach.ts'
 
 export function unreachableNodes(topology: Topology): readonly Finding[] {
+  const reached = topology.nodes.filter(({reach}) => reach.kind === 'reached')
+  const hasMoved = movedNodes(topology).length > 0 || reached.some(seemsToHaveMoved)
+  const newAddress =
+    hasMoved || (reached.length === 1 && topology.nodes.length > 2)
+      ? [`If it runs at a new address, name that as well: rcluster check ${seedAddress(topology)} --seed NEW`]
+      : []
+  const ways = waysToReach(topology)
   return topology.nodes.flatMap((node) => {
     if (node.reach.kind === 'reached' || isGhost(node, topology)) return []
+    const way = ways.get(node.id)
     const slots = slotsOf(topology, node.id)
     const burden = countSlots(slots) === 0 ? describeRole(node, topology) : `primary of ${nameSlots(slots)}`
     const judged = node.flags.has('failed')
@@ -22,11 +32,15 @@ export function unreachableNodes(topology: Topology): readonly Finding[] {
         message: `node ${labelNode(node)} cannot be reached: ${node.reach.message} (${burden}${judged})`,
         nodes: [node.id],
         slots,
-        suggestions: [
-          countSlots(slots) > 0
-            ? `Start the server at ${placeOf(node)} again: nobody else serves its slots`
-            : `Start the server at ${placeOf(node)} again, or remove it: rcluster del-node ${seedAddress(topology)} ${node.id}`,
-        ],
+        suggestions:
+          way !== undefined
+            ? [way]
+            : [
+                ...newAddress,
+                countSlots(slots) > 0
+                  ? `Start the server at ${placeOf(node)} again: nobody else serves its slots`
+                  : `Start the server at ${placeOf(node)} again, or remove it: rcluster del-node ${seedAddress(topology)} ${node.id}`,
+              ],
         failure: node.reach.failure,
       } satisfies Finding,
     ]
@@ -41,6 +55,35 @@ function describeRole(node: ClusterNode, topology: Topology): string {
 
 function placeOf(node: ClusterNode): string {
   return node.address.port === 0 ? `its address (ID ${node.id})` : formatAddress(node.address)
+}
+
+/** All of them in one finding: they are introduced again in one go. */
+export function movedAway(topology: Topology): readonly Finding[] {
+  const moved = movedNodes(topology)
+  const [first] = moved
+  if (!first) return []
+  const seeds = moved
+    .map(({node}) => node)
+    .sort(compareAddresses)
+    .map(({address}) => formatAddress(address))
+  const before = [
+    ...new Set(first.knownAs.map(({address}) => (address.host === '' ? 'no address' : formatAddress(address)))),
+  ]
+  const example = moved.length === 1 ? '' : `, such as ${labelNode(first.node)}`
+  const nodes = moved.map(({node}) => node)
+  return [
+    {
+      id: 'moved-node',
+      severity: 'error',
+      message: `${moved.length === 1 ? `node ${labelNode(first.node)} has` : `${moved.length} nodes have`} the same ID and another address than before${example}, which ${first.knownAs.length === 1 ? '1 node knows' : `${first.knownAs.length} nodes know`} at ${before.join(', ')}, without a link; slots and keys are as they were`,
+      nodes: nodes.map(({id}) => id),
+      slots: [],
+      suggestions: [
+        `rcluster fix ${[seedAddress(topology), ...seeds.filter((seed) => seed !== seedAddress(topology))].join(' --seed ')}`,
+      ],
+      knownBy: [...new Set(moved.flatMap(({knownAs}) => knownAs.map(({by}) => by)))].sort(),
+    },
+  ]
 }
 
 /** Reached by us, yet out for the others: a broken bus port, or a node that comes back. */
@@ -86,8 +129,9 @@ function flaggedNodes(topology: Topology, flag: NodeFlag): {node: ClusterNode; s
       else sayersById.set(id, [sayer])
     }
   }
+  const moved = new Set(movedNodes(topology).map(({node}) => node.id))
   return topology.nodes
-    .filter(({id, reach}) => reach.kind === 'reached' && sayersById.has(id))
+    .filter(({id, reach}) => reach.kind === 'reached' && sayersById.has(id) && !moved.has(id))
     .map((node) => ({node, saidBy: sayersById.get(node.id) ?? []}))
 }
 
@@ -125,7 +169,9 @@ export function handshakes(topology: Topology): readonly Finding[] {
       message: `${formatAddress(address)} was met by ${listNodes(seers)}, and nobody has answered there yet`,
       nodes: seenBy,
       slots: [],
-      suggestions: [`This ends by itself: rcluster check ${seedAddress(topology)} in some seconds`],
+      suggestions: [
+        `This ends by itself: rcluster check ${seedAddress(topology)} in some seconds; if not: rcluster forget ${seedAddress(topology)} ${formatAddress(address)}`,
+      ],
       address: formatAddress(address),
     }
   })
@@ -151,7 +197,7 @@ export function ghostNodes(topology: Topology): readonly Finding[] {
       message: `node ${node.id} is a ghost: no node knows its address, and it has no slots`,
       nodes: [node.id],
       slots: [],
-      suggestions: [`rcluster del-node ${seedAddress(topology)} ${node.id}`],
+      suggestions: [`rcluster forget ${seedAddress(topology)} ${node.id}`],
     }))
 }
 

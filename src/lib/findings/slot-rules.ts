@@ -3,6 +3,7 @@ import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRange
 import {type Disagreement, formatAddress, type NodeId, type OpenSlot, type Topology} from '../topology/model.ts'
 import {labelId, listNodes, replicasOf, seedAddress} from '../topology/queries.ts'
 import type {Finding} from './finding.ts'
+import {waysToReach} from './way-to-reach.ts'
 
 export function clusterDown(topology: Topology): readonly Finding[] {
   const reached = topology.nodes.filter(({reach}) => reach.kind === 'reached')
@@ -32,8 +33,10 @@ export function uncoveredSlots(topology: Topology): readonly Finding[] {
     if (slots) slots.push(slot)
     else byOwner.set(owner, [slot])
   }
+  const ways = waysToReach(topology)
   return [...byOwner].map(([owner, slots]): Finding => {
     const ranges = rangesFromSlots(slots)
+    const way = owner === undefined ? undefined : ways.get(owner)
     const [isAre, subject] = [slots.length === 1 ? 'is' : 'are', nameSlots(ranges)]
     return {
       id: 'uncovered-slots',
@@ -41,13 +44,18 @@ export function uncoveredSlots(topology: Topology): readonly Finding[] {
       message:
         owner === undefined
           ? `${subject} ${isAre} uncovered: no node that was reached claims ${slots.length === 1 ? 'it' : 'them'}`
-          : `${subject} ${isAre} uncovered: ${labelId(topology, owner)}, the owner, cannot be reached`,
+          : `${subject} ${isAre} uncovered: ${labelId(topology, owner)}, the owner, cannot be reached${way === undefined ? '' : whyNot(topology, owner)}`,
       nodes: owner === undefined ? [] : [owner],
       slots: ranges,
-      suggestions: [wayToCover(topology, owner)],
+      suggestions: [way ?? wayToCover(topology, owner)],
       owner,
     }
   })
+}
+
+function whyNot(topology: Topology, owner: NodeId): string {
+  const reach = topology.nodesById.get(owner)?.reach
+  return reach?.kind === 'unreachable' ? `: ${reach.message}` : ''
 }
 
 function wayToCover(topology: Topology, owner: NodeId | undefined): string {
@@ -59,9 +67,10 @@ function wayToCover(topology: Topology, owner: NodeId | undefined): string {
   }
   const heir = replicasOf(topology, owner).find(({reach}) => reach.kind === 'reached')
   const start = `Start ${labelId(topology, owner)} again`
+  const fix = `rcluster fix ${seedAddress(topology)}`
   return heir
-    ? `${start}, or let its replica take over: rcluster failover ${formatAddress(heir.address)} --takeover`
-    : start
+    ? `${start}, or let its best replica take over: ${fix} --allow disruptive`
+    : `${start}; only if it is lost for good, see what giving up its keys would mean: ${fix} --dry-run`
 }
 
 export function disagreements(topology: Topology): readonly Finding[] {

@@ -2,10 +2,11 @@
  * How does a throw-away set of servers begin and end on this machine?
  * The servers outlive the process that starts them; what is known of them is in the record.
  */
-import {mkdirSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync} from 'node:fs'
+import {mkdtempSync, readdirSync, realpathSync, rmdirSync, rmSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {CancelledError, NodeError, RefusedError, UsageError} from '../errors.ts'
+import {makeFolder} from '../make-folder.ts'
 import {formatAddress} from '../topology/model.ts'
 import {type LocalServer, requireServer} from './find-server.ts'
 import {findNodePorts, isNodePortFree, LOOPBACK} from './ports.ts'
@@ -189,7 +190,7 @@ async function choosePorts(count: number, first: number | undefined): Promise<nu
 function openBase(given: string | undefined): {base: string; isBaseOurs: boolean} {
   if (given === undefined)
     return {base: realpathSync(mkdtempSync(path.join(tmpdir(), 'rcluster-local-'))), isBaseOurs: true}
-  const isBaseOurs = mkdirSync(given, {recursive: true, mode: 0o700}) !== undefined
+  const isBaseOurs = makeFolder(path.resolve(given), 0o700)
   return {base: realpathSync(given), isBaseOurs}
 }
 

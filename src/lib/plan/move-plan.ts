@@ -1,7 +1,8 @@
 /** How does a list of slot moves become a plan? Sorted, checked, with every primary before and after. Pure. */
 import {InternalError} from '../errors.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {primaries, slotMapFingerprint} from '../topology/queries.ts'
+import {primaries} from '../topology/queries.ts'
+import {sketchCluster} from './cluster-sketch.ts'
 import type {MovePlan, SlotMove} from './plan.ts'
 
 /** @throws InternalError when a slot would move twice or to where it is. */
@@ -28,7 +29,7 @@ export function buildMovePlan(
   return {
     version: 1,
     kind,
-    fingerprint: slotMapFingerprint(topology),
+    fingerprint: sketchCluster(topology).fingerprint,
     moves: sorted,
     primaries: primaries(topology)
       .map(({id, address}) => ({

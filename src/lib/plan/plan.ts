@@ -67,7 +67,7 @@ export interface BigKeySurvey {
 export interface MovePlan {
   readonly version: 1
   readonly kind: 'reshard' | 'rebalance' | 'evacuate'
-  /** Identifies the slot map that the plan was made for; see `slotMapFingerprint`. */
+  /** Identifies the members, roles and slots that the plan was made for; see `sketchCluster`. */
   readonly fingerprint: string
   /** Ascending by slot; no slot twice; no move to its own source. */
   readonly moves: readonly SlotMove[]

@@ -95,6 +95,17 @@ export function reachedPrimaries(topology: Topology): readonly ClusterNode[] {
   return primaries(topology).filter((node) => isReached(node, 'primary'))
 }
 
+/** We cannot reach it, but all that know it are linked to it and do not suspect it: the fault may be ours. */
+export function isHeldAlive(topology: Topology, {id, reach}: ClusterNode): boolean {
+  if (reach.kind === 'reached') return false
+  const said = topology.nodes.flatMap((node) =>
+    node.reach.kind === 'reached' ? node.reach.view.entries.filter((entry) => entry.id === id) : [],
+  )
+  return (
+    said.length > 0 && said.every(({isLinked, flags}) => isLinked && !flags.has('suspected') && !flags.has('failed'))
+  )
+}
+
 /** Primaries out of reach that others take for the owners of slots. */
 export function absentOwners(topology: Topology): readonly ClusterNode[] {
   return absentPrimaries(topology).filter(({id}) => slotsOf(topology, id).length > 0)

@@ -9,6 +9,8 @@ export type RepairRisk = 'safe' | 'disruptive' | 'data-loss'
 
 /** What is done, in the order in which kinds are carried out. */
 export type RepairAct =
+  /** Nodes that answer at new addresses are introduced to the others there. */
+  | {readonly kind: 're-meet'; readonly nodes: readonly NodeId[]}
   /** A live replica of a primary that is gone takes over its slots. */
   | {readonly kind: 'take-over'; readonly replica: NodeId; readonly primary: NodeId}
   /** The node holds keys that it does not show (Redis 8.6): its slots are marked for a moment, to see which. */
@@ -29,6 +31,16 @@ export type RepairAct =
   /** A move that was cut off goes on. */
   | {readonly kind: 'finish-move'; readonly from: NodeId; readonly to: NodeId}
 
+export interface ReplicaWitness {
+  /** How far it has read the stream of its primary; undefined where it does not tell. */
+  readonly offset: number | undefined
+  /** false: it has not heard of its primary since it started; what it has is of unknown age. */
+  readonly wasLinked: boolean
+  readonly linkDownSeconds: number | undefined
+  /** All that it has, over all databases. */
+  readonly keys: number
+}
+
 /** What one primary says of the slots of a repair. */
 export interface RepairWitness {
   readonly id: NodeId
@@ -41,6 +53,10 @@ export interface RepairWitness {
   readonly claimsAtEpoch: number | undefined
   readonly migratingTo: readonly NodeId[]
   readonly importingFrom: readonly NodeId[]
+  /** Of a replica of the primary that is lost: how much it has. */
+  readonly asReplica?: ReplicaWitness
+  /** Of a node that has moved: where others would reach it, and how many of them. */
+  readonly knownAt?: readonly {readonly address: string; readonly nodes: number}[]
 }
 
 export interface Repair {
@@ -64,7 +80,7 @@ export interface Obstacle {
 export interface RepairPlan {
   readonly version: 1
   readonly kind: 'fix'
-  /** Identifies the slot map that the plan was made for; see `slotMapFingerprint`. */
+  /** Identifies the members, roles and slots that the plan was made for; see `sketchCluster`. */
   readonly fingerprint: string
   /** In the order in which they are carried out. */
   readonly repairs: readonly Repair[]

@@ -1,18 +1,37 @@
 /** Who gets slots that nobody serves? Their keys tell, else the marks of a move, else who has room for them. Pure. */
 import {rangesFromSlots} from '../slots/slot-ranges.ts'
 import type {ClusterNode, NodeId, Topology} from '../topology/model.ts'
-import {labelNode, replicasOf} from '../topology/queries.ts'
+import {countKeys, labelNode, listNodes, replicasOf} from '../topology/queries.ts'
 import {coverEmptySlots} from './cover.ts'
 import type {SlotMove} from './plan.ts'
 import {isReached, reachedPrimaries, type SlotFacts} from './repair-facts.ts'
 import type {Verdict} from './repair-open.ts'
 
-/** Of several replicas the one that has received most. */
+/**
+ * Of several replicas the one that has received most; one that was linked since it started before one that was not, whose
+ * offset may be that of another history.
+ */
 export function heirOf(topology: Topology, primary: NodeId): ClusterNode | undefined {
   const [best] = replicasOf(topology, primary)
     .filter((replica) => isReached(replica, 'replica') && !isLoading(replica))
-    .sort((a, b) => offsetOf(b) - offsetOf(a) || (a.id < b.id ? -1 : 1))
+    .sort((a, b) => Number(wasLinked(b)) - Number(wasLinked(a)) || offsetOf(b) - offsetOf(a) || compareReplicas(a, b))
   return best
+}
+
+/** The servers' own rank is by offset; of equals, more keys, then the smaller ID. */
+function compareReplicas(a: ClusterNode, b: ClusterNode): number {
+  return keysOf(b) - keysOf(a) || (a.id < b.id ? -1 : 1)
+}
+
+/** Has it heard of its primary since it started? Where INFO is forbidden, it is believed to have. */
+export function wasLinked({reach}: ClusterNode): boolean {
+  if (reach.kind === 'unreachable') return false
+  const {isPrimaryLinkUp, primaryLinkDownSeconds} = reach.view.serverInfo
+  return isPrimaryLinkUp !== false || primaryLinkDownSeconds !== undefined
+}
+
+function keysOf({reach}: ClusterNode): number {
+  return reach.kind === 'reached' ? countKeys(reach.view) : 0
 }
 
 function isLoading({reach}: ClusterNode): boolean {
@@ -51,18 +70,24 @@ export function repairsOfUncovered(
       const why = place?.why ?? 'nobody claims them, and no node that answers has a key of them'
       return [{slot, verdict: {act, risk: 'safe', why}}]
     }
-    const why = `${labelNode(lost)}, their owner, cannot be reached and has no replica that could take over; its keys are given up`
+    const dead = replicasOf(topology, lost.id)
+    const noHeir =
+      dead.length === 0 ? ' and has no replica' : `, and no replica of it can take over: ${listNodes(dead)}`
+    const why = `${labelNode(lost)}, their owner, cannot be reached${noHeir}; its keys are given up`
     return [{slot, verdict: {act, risk: 'data-loss', why}}]
   })
 }
 
 function takeOver(topology: Topology, lost: ClusterNode): Verdict {
   const heir = heirOf(topology, lost.id) as ClusterNode
-  return {
-    act: {kind: 'take-over', replica: heir.id, primary: lost.id},
-    risk: 'disruptive',
-    why: `${labelNode(lost)}, their owner, cannot be reached; its replica takes over, without writes that it has not received`,
+  const act = {kind: 'take-over', replica: heir.id, primary: lost.id} as const
+  const gone = `${labelNode(lost)}, their owner, cannot be reached`
+  if (!wasLinked(heir)) {
+    const why = `${gone}; its replica has not heard from it since it started, so what it has is of unknown age`
+    return {act, risk: 'data-loss', why}
   }
+  const which = replicasOf(topology, lost.id).length === 1 ? 'its replica' : 'the replica that has received most'
+  return {act, risk: 'disruptive', why: `${gone}; ${which} takes over, without writes that it has not received`}
 }
 
 /** Primaries that may get slots: those that have some, where there are any. */

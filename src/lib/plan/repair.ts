@@ -2,15 +2,22 @@
  * What puts the slots in order? From what the nodes say and the keys that were counted to repairs, each with its grounds
  * and its risk, and to what no repair can change. Pure.
  */
+
+import {wayApart} from '../findings/merge-rules.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
+import {mergedClusters} from '../topology/merged-clusters.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {labelNode, listNodes, seedAddress, slotMapFingerprint} from '../topology/queries.ts'
+import {type MovedNode, movedNodes, seemsToHaveMoved} from '../topology/moved-nodes.ts'
+import {labelNode, listNodes, seedAddress, slotsOf} from '../topology/queries.ts'
+import {sketchCluster} from './cluster-sketch.ts'
 import {compare} from './move-plan.ts'
 import type {SlotMove} from './plan.ts'
+import {witnesses} from './repair-evidence.ts'
 import {
   absentOwners,
   absentPrimaries,
   collectFacts,
+  isHeldAlive,
   isReached,
   type KeyEvidence,
   reachedPrimaries,
@@ -37,6 +44,7 @@ export interface RepairOptions {
  * finished while keys of it are elsewhere.
  */
 const STAGES: Readonly<Record<RepairAct['kind'], number>> = {
+  're-meet': -1,
   'take-over': 0,
   reveal: 1,
   close: 2,
@@ -53,9 +61,24 @@ export function stageOf({act}: Repair): number {
 }
 
 export function planRepairs(topology: Topology, evidence: KeyEvidence, options: RepairOptions = {}): RepairPlan {
+  const merged = mergedClusters(topology)
+  if (merged) {
+    const slots = formatSlots(slotsInRanges(merged.slots))
+    const sides = merged.groups.map((group) => listNodes(group)).join(' against ')
+    const message = `two clusters seem to have been joined, and claim slots ${slots}: ${sides}; what one gains the other loses, so nothing is repaired`
+    return {...emptyPlan(topology), obstacles: [{slots, message, suggestions: wayApart(topology, merged.groups)}]}
+  }
+  const moved = movedNodes(topology)
+  // Who is alive, and who owns what, is not known before the nodes have found one another.
+  if (moved.length > 0 && !options.withUnreachablePrimaries) {
+    return {...emptyPlan(topology), repairs: [reMeeting(topology, moved)]}
+  }
   const facts = collectFacts(topology, evidence, options.strayMarks)
   const intended = new Map((options.intended ?? []).map((move) => [move.slot, move]))
-  const uncovered = facts.filter(({owner}) => !isReached(owner, 'primary'))
+  const isLost = isAloneElsewhere(topology)
+  const isHeld = ({owner}: SlotFacts): boolean =>
+    !options.withUnreachablePrimaries && owner?.reach.kind === 'unreachable' && (isLost || isHeldAlive(topology, owner))
+  const uncovered = facts.filter((one) => !isReached(one.owner, 'primary') && !isHeld(one))
   const owned = facts.filter(({owner}) => isReached(owner, 'primary'))
   const verdicts = [
     ...repairsOfUncovered(topology, uncovered, intended),
@@ -68,10 +91,65 @@ export function planRepairs(topology: Topology, evidence: KeyEvidence, options: 
   ]
   const hidden = [...evidence.hiddenKeys].sort(([a], [b]) => (a < b ? -1 : 1))
   const repairs = [
+    ...(moved.length > 0 ? [reMeeting(topology, moved)] : []),
     ...hidden.map(([id, keys]) => revealing(topology, id, keys)),
     ...putTogether(topology, facts, verdicts),
   ].sort((a, b) => stageOf(a) - stageOf(b) || firstSlot(a) - firstSlot(b) || compare(describeEnds(a), describeEnds(b)))
-  return withoutBlocked(topology, repairs, options, evidence)
+  const plan = withoutBlocked(topology, repairs, options, evidence)
+  return {
+    ...plan,
+    obstacles: [...(isLost ? newAddressesMissing : heldAlive)(topology, facts.filter(isHeld)), ...plan.obstacles],
+    warnings: warningsOf(topology, plan.repairs),
+  }
+}
+
+/** One node answers, and it has another address than before: the others may be alive at new addresses, too. */
+function isAloneElsewhere({nodes}: Topology): boolean {
+  const [only, ...more] = nodes.filter(({reach}) => reach.kind === 'reached')
+  return nodes.length > 1 && only !== undefined && more.length === 0 && seemsToHaveMoved(only)
+}
+
+function newAddressesMissing(topology: Topology, facts: readonly SlotFacts[]): Obstacle[] {
+  const slots = formatSlots(facts.map(({slot}) => slot))
+  if (slots === '') return []
+  const seed = seedAddress(topology)
+  return [
+    {
+      slots,
+      message: `${seed} has another address than before, and no other node answers where it knows them: they may have moved, too, and have all their keys`,
+      suggestions: [
+        `Name the nodes by their new addresses: rcluster fix ${seed} --seed NEW --seed NEW`,
+        'If they are known to be gone: --with-unreachable-primaries',
+      ],
+    },
+  ]
+}
+
+/** Nothing is taken from a node that lives for all but us. */
+function heldAlive(topology: Topology, facts: readonly SlotFacts[]): Obstacle[] {
+  return [...new Set(facts.flatMap(({owner}) => owner ?? []))].map((owner) => ({
+    slots: formatSlots(facts.filter((one) => one.owner === owner).map(({slot}) => slot)),
+    message: `${labelNode(owner)} does not answer us, but the other nodes are linked to it: it may be alive and serve its slots`,
+    suggestions: [
+      `See to the way from here to ${formatAddress(owner.address)}; if the server is gone, the others notice within cluster-node-timeout: then rcluster fix ${seedAddress(topology)} again`,
+      'If it is known to be gone: --with-unreachable-primaries',
+    ],
+  }))
+}
+
+/** What becomes of the keys of a primary that is lost, should it come back, and how they are saved before that. */
+function warningsOf(topology: Topology, repairs: readonly Repair[]): string[] {
+  const given = new Set(
+    repairs.filter(({act, risk}) => act.kind === 'assign' && risk === 'data-loss').flatMap(slotsOfRepair),
+  )
+  const lost = absentOwners(topology).filter(({id}) =>
+    slotsInRanges(slotsOf(topology, id)).some((slot) => given.has(slot)),
+  )
+  if (lost.length === 0) return []
+  const [it, comes, throws] = lost.length === 1 ? ['it', 'comes', 'throws'] : ['they', 'come', 'throw']
+  return [
+    `If ${listNodes(lost)} ${comes} back after that, ${it} ${throws} away the keys of these slots as soon as the others are heard of. Keys that are still on disk can be rescued: keep the server stopped, copy its folder, start a server on the copy with "cluster-enabled no" on another port, and then: rcluster import ${seedAddress(topology)} --from HOST:PORT`,
+  ]
 }
 
 /** The same repair of other slots. */
@@ -89,6 +167,31 @@ function firstSlot({slots}: Repair): number {
 
 function describeEnds({act}: Repair): string {
   return JSON.stringify(act)
+}
+
+function reMeeting(topology: Topology, moved: readonly MovedNode[]): Repair {
+  const act = {kind: 're-meet', nodes: moved.map(({node}) => node.id)} as const
+  const [they, have, their] = moved.length === 1 ? ['it', 'has', 'its'] : ['they', 'have', 'their']
+  return {
+    act,
+    slots: '',
+    risk: 'safe',
+    why: `${they} ${have} kept ${their} ID${moved.length === 1 ? '' : 's'}, slots and keys, and ${have} another address now than the others know; no key is touched`,
+    evidence: witnesses(topology, [], act).map((witness) => ({
+      ...witness,
+      keys: undefined,
+      knownAt: knownAt(moved.find(({node}) => node.id === witness.id)),
+    })),
+  }
+}
+
+function knownAt(moved: MovedNode | undefined): NonNullable<RepairWitness['knownAt']> {
+  const counts = new Map<string, number>()
+  for (const {address} of moved?.knownAs ?? []) {
+    const text = address.host === '' ? 'no address' : formatAddress(address)
+    counts.set(text, (counts.get(text) ?? 0) + 1)
+  }
+  return [...counts].map(([address, nodes]) => ({address, nodes}))
 }
 
 function revealing(topology: Topology, at: NodeId, keys: number): Repair {
@@ -123,71 +226,6 @@ function putTogether(
       verdict.act,
     ),
   }))
-}
-
-/** Every node that claims, marks or holds any of it, that the repair names, or that is taken for the owner. */
-function witnesses(topology: Topology, facts: readonly SlotFacts[], act: RepairAct): RepairWitness[] {
-  const seen = new Map<
-    NodeId,
-    {keys: number; slotsWithKeys: number; isClaiming: boolean; to: Set<NodeId>; from: Set<NodeId>}
-  >()
-  const at = (id: NodeId) => {
-    const known = seen.get(id) ?? {keys: 0, slotsWithKeys: 0, isClaiming: false, to: new Set(), from: new Set()}
-    seen.set(id, known)
-    return known
-  }
-  for (const id of nodesOf(act)) at(id)
-  for (const one of facts) {
-    for (const id of one.claimants) at(id).isClaiming = true
-    if (one.owner?.reach.kind === 'unreachable') at(one.owner.id).isClaiming = true
-    for (const {node, to} of one.migrating) at(node).to.add(to)
-    for (const {node, from} of one.importing) at(node).from.add(from)
-    for (const [id, keys] of one.keys) {
-      const witness = at(id)
-      witness.keys += keys
-      witness.slotsWithKeys++
-    }
-  }
-  return [...seen]
-    .flatMap(([id, {keys, slotsWithKeys, isClaiming, to, from}]) => {
-      const node = topology.nodesById.get(id)
-      if (!node) return []
-      const isCounted = isReached(node, 'primary')
-      return [
-        {
-          id,
-          address: formatAddress(node.address),
-          isReachable: node.reach.kind === 'reached',
-          keys: isCounted ? keys : undefined,
-          slotsWithKeys,
-          claimsAtEpoch: isClaiming ? node.configEpoch : undefined,
-          migratingTo: [...to].sort(),
-          importingFrom: [...from].sort(),
-        },
-      ]
-    })
-    .sort((a, b) => compare(a.address, b.address))
-}
-
-function nodesOf(act: RepairAct): readonly NodeId[] {
-  switch (act.kind) {
-    case 'take-over':
-      return [act.replica, act.primary]
-    case 'reveal':
-      return [act.at]
-    case 'assign':
-      return [act.owner, ...act.holders]
-    case 'tell-owner':
-      return [act.owner, ...act.told]
-    case 'close':
-      return act.at
-    case 'correct-mark':
-      return [...act.at, act.owner]
-    case 'gather':
-      return [...act.from, act.to]
-    case 'finish-move':
-      return [act.from, act.to]
-  }
 }
 
 /**
@@ -249,7 +287,7 @@ function emptyPlan(topology: Topology): RepairPlan {
   return {
     version: 1,
     kind: 'fix',
-    fingerprint: slotMapFingerprint(topology),
+    fingerprint: sketchCluster(topology).fingerprint,
     repairs: [],
     obstacles: [],
     warnings: [],

@@ -23,6 +23,13 @@ export function functionPayload(libraries: readonly Buffer[], rdbVersion: number
   return sealed(parts, rdbVersion)
 }
 
+const NO_TYPE = 0xf0
+
+/** Of this version and with a right checksum, but nothing that a server could load: for asking what it takes. */
+export function brokenPayload(rdbVersion: number): Buffer {
+  return sealed([Buffer.from([NO_TYPE])], rdbVersion)
+}
+
 /** The code of each library in what FUNCTION DUMP answers; undefined when it is not that. */
 export function librariesIn(payload: Buffer): Buffer[] | undefined {
   const cursor = new Cursor()

@@ -1,19 +1,12 @@
 /** How does one get to the nodes of a cluster? Implements ClusterPort over ioredis. */
+import {isIP} from 'node:net'
 import type {ClusterPort, NodePort} from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
+import {isSameAddress} from '../topology/inside-address.ts'
 import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
+import {type ConnectionOptions, wireOptionsFor} from './connection-options.ts'
 import {NodeClient} from './node-client.ts'
-import {type TlsOptions, Wire} from './wire.ts'
-
-export interface ConnectionOptions {
-  readonly username?: string | undefined
-  readonly password?: string | undefined
-  readonly tls?: TlsOptions | undefined
-  readonly connectTimeoutMs: number
-  readonly commandTimeoutMs: number
-  /** Announced address ("host:port") to the one to dial instead. */
-  readonly addressMap?: ReadonlyMap<string, NodeAddress> | undefined
-}
+import {Wire} from './wire.ts'
 
 export function openClusterPort(options: ConnectionOptions): ClusterPort {
   return new IoredisClusterPort(options)
@@ -29,11 +22,25 @@ class IoredisClusterPort implements ClusterPort {
   }
 
   async connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort> {
-    const dialled = this.#options.addressMap?.get(formatAddress(address)) ?? address
+    const {addressMap, knownAddresses} = this.#options
+    const mapped = addressMap?.dialledFor(address, expectedId)
+    const known = expectedId === undefined || mapped ? undefined : knownAddresses?.get(expectedId)
+    if (known && !isSameAddress(known, address)) {
+      try {
+        return await this.#connectTo(known, address, expectedId)
+      } catch (error) {
+        // It was there once: what the node announces may be right by now.
+        if (!(error instanceof NodeError)) throw error
+      }
+    }
+    return this.#connectTo(mapped ?? address, address, expectedId)
+  }
+
+  async #connectTo(dialled: NodeAddress, announced: NodeAddress, expectedId: NodeId | undefined): Promise<NodePort> {
     const key = formatAddress(dialled)
     let pending = this.#clients.get(key)
     if (!pending) {
-      pending = this.#dial(dialled)
+      pending = this.#dial(dialled, announced)
       this.#clients.set(key, pending)
       pending.catch(() => this.#clients.delete(key))
     }
@@ -54,8 +61,9 @@ class IoredisClusterPort implements ClusterPort {
     this.#clients.clear()
   }
 
-  async #dial(address: NodeAddress): Promise<NodeClient> {
-    const wire = new Wire(address, this.#options)
+  async #dial(address: NodeAddress, announced: NodeAddress): Promise<NodeClient> {
+    const options = wireOptionsFor(this.#options, [address, announced])
+    const wire = new Wire(address, options)
     this.#dialling.add(wire)
     try {
       const [id, info] = await Promise.all([
@@ -76,7 +84,7 @@ class IoredisClusterPort implements ClusterPort {
           `${dialled} answers, but not as a node of a cluster: it has no node ID`,
         )
       }
-      return new NodeClient(String(id), address, parseLocalAddress(String(info)), wire, this.#options)
+      return new NodeClient(String(id), address, parseLocalAddress(String(info)), wire, options)
     } catch (error) {
       wire.close()
       throw error
@@ -88,6 +96,7 @@ class IoredisClusterPort implements ClusterPort {
 
 /** `laddr=` of CLIENT INFO: IPv6 hosts come in brackets. */
 export function parseLocalAddress(info: string): NodeAddress | undefined {
-  const match = /(?:^| )laddr=\[?([^\] ]+?)\]?:(\d+)(?: |$)/.exec(info)
-  return match ? {host: match[1] as string, port: Number(match[2])} : undefined
+  const match = /(?:^| )laddr=\[?([^\] ]+?)\]?:(\d{1,5})(?: |$)/.exec(info)
+  const [, host = '', port = ''] = match ?? []
+  return isIP(host) === 0 || Number(port) > 65_535 ? undefined : {host, port: Number(port)}
 }

@@ -11,6 +11,20 @@ import {ErrorReply, type Reply, ReplyReader} from './replies.ts'
 /** A large command goes at once: a source is idle until its next MIGRATE is there. */
 const HOLD_BELOW_BYTES = 1024
 
+/** Their answers are about the server, not what users stored. */
+const BOUNDED_COMMANDS: ReadonlySet<string> = new Set([
+  ...['ACL', 'ASKING', 'AUTH', 'CLIENT', 'CLUSTER', 'COMMAND', 'CONFIG', 'DEL', 'INFO', 'MEMORY', 'MIGRATE', 'PING'],
+  ...['PTTL', 'READONLY', 'REPLCONF', 'RESTORE', 'SELECT', 'TIME', 'TYPE', 'UNWATCH', 'WATCH'],
+])
+/** The list of 100 000 clients is some 40 MB. */
+const MOST_BYTES_OF_BOUNDED = 64 * 2 ** 20
+/** Of any other: what a server takes in one piece by default, and hands out as DUMP. */
+const MOST_BYTES = 2 ** 30
+
+function mostBytesOf([name, subcommand]: readonly Argument[]): number {
+  return BOUNDED_COMMANDS.has(String(name)) && subcommand !== 'GETKEYSINSLOT' ? MOST_BYTES_OF_BOUNDED : MOST_BYTES
+}
+
 interface Asked {
   readonly resolve: (reply: Reply) => void
   readonly reject: (error: Error) => void
@@ -19,6 +33,8 @@ interface Asked {
   /** As performance.now() tells time. */
   readonly dueAtMs: number
   readonly deadlineMs: number
+  /** More is not waited for: memory is finite. */
+  readonly mostBytes: number
 }
 
 export interface ConversationOptions {
@@ -31,6 +47,17 @@ export interface ConversationOptions {
 /** The server said no. */
 export class ReplyFailure extends Error {
   override readonly name = 'ReplyError'
+}
+
+/** What came is not what a server answers. */
+export class ProtocolFailure extends Error {
+  /** The first bytes of the piece in which that was found. */
+  readonly received: Buffer
+
+  constructor(message: string, received: Buffer) {
+    super(message)
+    this.received = received
+  }
 }
 
 export class Conversation {
@@ -64,7 +91,14 @@ export class Conversation {
         reject(this.#options.translate(this.#end))
         return
       }
-      this.#asked.push({resolve, reject, many: undefined, dueAtMs: performance.now() + deadlineMs, deadlineMs})
+      this.#asked.push({
+        resolve,
+        reject,
+        many: undefined,
+        dueAtMs: performance.now() + deadlineMs,
+        deadlineMs,
+        mostBytes: mostBytesOf(command),
+      })
       this.#timer ??= this.#wake(deadlineMs)
       this.#send(encodeCommand(command))
     })
@@ -92,6 +126,7 @@ export class Conversation {
         many: {count: commands.length, replies},
         dueAtMs: performance.now() + deadlineMs,
         deadlineMs,
+        mostBytes: MOST_BYTES,
       })
       this.#timer ??= this.#wake(deadlineMs)
       this.#send(encodeCommands(commands))
@@ -148,13 +183,13 @@ export class Conversation {
     try {
       replies = this.#reader.read(chunk)
     } catch (error) {
-      this.#break(error as Error)
+      this.#break((error as Error).message, chunk)
       return
     }
     for (const reply of replies) {
       const asked = this.#asked[this.#answered]
       if (!asked) {
-        this.#break(new Error('Protocol error: an answer to nothing'))
+        this.#break('Protocol error: an answer to nothing', chunk)
         return
       }
       if (asked.many) {
@@ -166,6 +201,15 @@ export class Conversation {
       if (asked.many) asked.resolve(null)
       else if (reply instanceof ErrorReply) asked.reject(this.#options.translate(new ReplyFailure(reply.text)))
       else asked.resolve(reply)
+    }
+    const mostBytes = this.#asked[this.#answered]?.mostBytes ?? 0
+    if (this.#reader.pendingBytes > mostBytes) {
+      const isAsked = mostBytes > 0
+      this.#break(
+        `Protocol error: an answer ${isAsked ? `of more than ${mostBytes / 2 ** 20} MB` : 'to nothing'}`,
+        chunk,
+      )
+      return
     }
     if (this.#answered === this.#asked.length || this.#answered > 1024) {
       this.#asked.splice(0, this.#answered)
@@ -181,8 +225,8 @@ export class Conversation {
     return this.#lastError.error
   }
 
-  #break(error: Error): void {
-    this.end(error)
+  #break(message: string, chunk: Buffer): void {
+    this.end(new ProtocolFailure(message, Buffer.from(chunk.subarray(0, 16))))
     this.#stream.destroy()
   }
 }

@@ -6,6 +6,7 @@ import type {ContentPage, KeyShape} from '../engine/source-port.ts'
 import {NodeError} from '../errors.ts'
 import type {Argument} from './encode-command.ts'
 import type {Reply} from './replies.ts'
+import {bytesIn, bytesListIn, countIn, integerIn, listIn, listOf, textIn} from './reply-shapes.ts'
 
 type Call = (command: readonly Argument[]) => Promise<Reply>
 
@@ -24,10 +25,10 @@ const SIZE_COMMANDS: Readonly<Record<string, string>> = {
 
 /** A size of 0 for types that have none that we know of. undefined when the key is gone. */
 export async function readKeyShape(call: Call, key: Buffer): Promise<KeyShape | undefined> {
-  const type = text(await call(['TYPE', key]))
+  const type = textIn(await call(['TYPE', key]))
   if (type === 'none') return undefined
   const command = SIZE_COMMANDS[type]
-  return {type, size: command === undefined ? 0 : Number(await call([command, key]))}
+  return {type, size: command === undefined ? 0 : countIn(await call([command, key]))}
 }
 
 /**
@@ -67,16 +68,16 @@ export async function lookUpContent(
 ): Promise<readonly (Buffer | undefined)[]> {
   switch (type) {
     case 'set': {
-      const found = (await call(['SMISMEMBER', key, ...names])) as readonly Reply[]
+      const found = listOf(names.length)(await call(['SMISMEMBER', key, ...names]))
       return found.map((is, index) => (is === 1 ? names[index] : undefined))
     }
     case 'hash': {
-      const values = (await call(['HMGET', key, ...names])) as readonly Reply[]
+      const values = listOf(names.length)(await call(['HMGET', key, ...names]))
       const lives = await readFieldLives(call, key, names)
       return values.map((value, index) => (Buffer.isBuffer(value) ? withLife(value, lives?.[index]) : undefined))
     }
     case 'zset': {
-      const scores = (await call(['ZMSCORE', key, ...names])) as readonly Reply[]
+      const scores = listOf(names.length)(await call(['ZMSCORE', key, ...names]))
       return scores.map((score) => (Buffer.isBuffer(score) ? score : undefined))
     }
     default:
@@ -85,12 +86,12 @@ export async function lookUpContent(
 }
 
 async function readString(call: Call, key: Buffer, at: number): Promise<ContentPage> {
-  const part = (await call(['GETRANGE', key, at, at + PAGE_BYTES - 1])) as Buffer
+  const part = bytesIn(await call(['GETRANGE', key, at, at + PAGE_BYTES - 1]))
   return {next: part.length < PAGE_BYTES ? undefined : String(at + PAGE_BYTES), items: [[part]]}
 }
 
 async function readList(call: Call, key: Buffer, at: number): Promise<ContentPage> {
-  const elements = (await call(['LRANGE', key, at, at + PAGE - 1])) as readonly Buffer[]
+  const elements = bytesListIn(await call(['LRANGE', key, at, at + PAGE - 1]))
   return {next: elements.length < PAGE ? undefined : String(at + PAGE), items: elements.map((element) => [element])}
 }
 
@@ -101,12 +102,10 @@ async function readByCursor(
   cursor: string,
   width: 1 | 2,
 ): Promise<ContentPage> {
-  const [next, flat] = (await call([command, key, cursor === '' ? 0 : cursor, 'COUNT', PAGE])) as readonly [
-    Reply,
-    readonly Buffer[],
-  ]
+  const [next, listed] = listIn(await call([command, key, cursor === '' ? 0 : cursor, 'COUNT', PAGE]))
+  const flat = bytesListIn(listed)
   const items = Array.from({length: flat.length / width}, (_, n) => flat.slice(n * width, (n + 1) * width))
-  const told = text(next)
+  const told = textIn(next)
   const page = {next: told === '0' ? undefined : told, items}
   if (command !== 'HSCAN' || items.length === 0) return page
   const lives = await readFieldLives(
@@ -126,7 +125,7 @@ async function readFieldLives(
 ): Promise<readonly (number | undefined)[] | undefined> {
   try {
     const lives = await call(['HEXPIRETIME', key, 'FIELDS', names.length, ...names])
-    return (lives as readonly Reply[]).map((life) => (Number(life) < 0 ? undefined : Number(life)))
+    return listIn(lives ?? []).map((life) => (integerIn(life) < 0 ? undefined : integerIn(life)))
   } catch (error) {
     const isUnknown = error instanceof NodeError && ['unknown-command', 'permission'].includes(error.failure)
     if (isUnknown) return undefined
@@ -142,17 +141,20 @@ function withLife(value: Buffer, life: number | undefined): Buffer {
 /** Entries as [id, field, value, …]; before the first come its groups, as the server describes them. */
 async function readStream(call: Call, key: Buffer, cursor: string): Promise<ContentPage> {
   const from = cursor === '' ? '-' : `(${cursor}`
-  const entries = (await call(['XRANGE', key, from, '+', 'COUNT', PAGE])) as readonly [Buffer, readonly Buffer[]][]
+  const entries = listIn(await call(['XRANGE', key, from, '+', 'COUNT', PAGE])).map((entry) => {
+    const [id, fields] = listIn(entry)
+    return [bytesIn(id), bytesListIn(fields)] as const
+  })
   const items: (readonly Buffer[])[] = entries.map(([id, fields]) => [id, ...fields])
   const last = entries.at(-1)
-  const page = {next: entries.length < PAGE || !last ? undefined : text(last[0]), items}
+  const page = {next: entries.length < PAGE || !last ? undefined : textIn(last[0]), items}
   return cursor === '' ? {...page, items: [...(await readStreamHead(call, key)), ...items]} : page
 }
 
 /** The last ID that was given, and where each group of consumers is. */
 async function readStreamHead(call: Call, key: Buffer): Promise<Buffer[][]> {
-  const stream = (await call(['XINFO', 'STREAM', key])) as readonly Reply[]
-  const groups = (await call(['XINFO', 'GROUPS', key])) as readonly (readonly Reply[])[]
+  const stream = listIn(await call(['XINFO', 'STREAM', key]))
+  const groups = listIn(await call(['XINFO', 'GROUPS', key])).map(listIn)
   const told = groups.map((group) =>
     ['name', 'pending', 'last-delivered-id'].map((field) => Buffer.from(fieldOf(group, field))),
   )

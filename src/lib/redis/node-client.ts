@@ -4,9 +4,13 @@ import {isIP} from 'node:net'
 import type {
   AtomicFamily,
   CommandAnswer,
+  CommandTrial,
   FailoverWay,
+  ForbiddenRights,
   MigrateRequest,
+  NamedClient,
   NodePort,
+  Presence,
   RestoreOptions,
   SerialisedKey,
   SlotMigration,
@@ -19,7 +23,21 @@ import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type Nod
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encode-command.ts'
+import {Login} from './logins.ts'
 import type {Reply} from './replies.ts'
+import {
+  bytesIn,
+  bytesListIn,
+  clockIn,
+  countIn,
+  garbled,
+  integerIn,
+  listIn,
+  okIn,
+  textIn,
+  understand,
+  understood,
+} from './reply-shapes.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
 import {openSnapshot} from './snapshot-stream.ts'
 import {Wire, type WireOptions} from './wire.ts'
@@ -32,6 +50,9 @@ const SETSLOT_WIRES = 16
 
 /** The slowest link that is worth waiting for, and a RESTORE at its end: 1 MB a second. */
 const SLOWEST_BYTES_PER_MS = 1000
+
+/** More than any server is set up with; one that has all that are asked for does not mean what it answers. */
+const MOST_DATABASES = 2 ** 24
 
 /** A client that has been silent for longer is asleep. */
 const AWAKE_SECONDS = 10
@@ -48,6 +69,7 @@ export class NodeClient implements NodePort {
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
   #nextSnapshot = 0
+  #nextPresence = 0
   /** Sent with RESTORE, not answered yet. */
   #restoringBytes = 0
   #isClosed = false
@@ -71,8 +93,8 @@ export class NodeClient implements NodePort {
     return this.#id
   }
 
-  get wantsLogin(): boolean {
-    return this.#control.wantsLogin
+  get peerLogin(): Login | undefined {
+    return this.#options.peerLogin ?? (this.#control.wantsLogin ? this.#options.login : undefined)
   }
 
   async readView(): Promise<NodeView> {
@@ -85,9 +107,10 @@ export class NodeClient implements NodePort {
     const view = {
       id: this.id,
       dialled: this.address,
-      entries: parseNodes(text(nodes)),
-      clusterInfo: parseClusterInfo(text(clusterInfo)),
-      serverInfo: parseServerInfo(text(serverInfo)),
+      internal: this.internalAddress,
+      entries: understood(this.address, ['CLUSTER', 'NODES'], nodes, (reply) => parseNodes(textIn(reply))),
+      clusterInfo: understood(this.address, CLUSTER_INFO, clusterInfo, readClusterInfo),
+      serverInfo: understood(this.address, ['INFO'], serverInfo, (reply) => parseServerInfo(textIn(reply))),
     }
     const {flavour, version} = view.serverInfo
     const waitsForReplicas = flavour === 'valkey' && Number.parseInt(version, 10) >= 8
@@ -97,7 +120,7 @@ export class NodeClient implements NodePort {
   }
 
   async readClusterInfo(): Promise<ClusterInfo> {
-    return parseClusterInfo(text(await this.#control.call(['CLUSTER', 'INFO'])))
+    return this.#ask(CLUSTER_INFO, readClusterInfo)
   }
 
   async measureLatency(): Promise<number> {
@@ -109,7 +132,7 @@ export class NodeClient implements NodePort {
   }
 
   async countOtherClients(): Promise<number> {
-    const list = text(await this.#control.call(['CLIENT', 'LIST']).catch(unless('permission', '')))
+    const list = await this.#ask(['CLIENT', 'LIST'], textIn).catch(unless('permission', ''))
     const own = [this.#control, ...this.#wires.values()].filter((wire) => wire.hasSpokenWithin(1000 * AWAKE_SECONDS))
     return Math.max(0, list.split('\n').filter(isClientAtWork).length - own.length)
   }
@@ -124,7 +147,8 @@ export class NodeClient implements NodePort {
 
   async #readDatabaseCount(): Promise<number> {
     try {
-      return Number((await this.readConfig('cluster-databases')) ?? 1)
+      const told = (await this.readConfig('cluster-databases')) ?? '1'
+      return understood(this.address, ['CONFIG', 'GET'], told, countIn)
     } catch (error) {
       if (!(error instanceof NodeError && error.failure === 'permission')) throw error
       const {serverInfo} = await this.readView()
@@ -151,7 +175,7 @@ export class NodeClient implements NodePort {
       }
     }
     let [there, beyond] = [0, 1]
-    while (await isThere(beyond)) [there, beyond] = [beyond, beyond * 2]
+    while (beyond <= MOST_DATABASES && (await isThere(beyond))) [there, beyond] = [beyond, beyond * 2]
     while (beyond - there > 1) {
       const middle = Math.floor((there + beyond) / 2)
       if (await isThere(middle)) there = middle
@@ -179,16 +203,15 @@ export class NodeClient implements NodePort {
   #setslot(slot: number, words: readonly string[]): Promise<void> {
     const turn = this.#nextSetslotWire++ % this.#setslotWires
     const wire = turn === 0 ? this.#control : this.#wire(`setslot ${turn}`, 0)
-    return wire.call(['CLUSTER', 'SETSLOT', slot, ...words]).then(noAnswer)
+    return this.#ask(['CLUSTER', 'SETSLOT', slot, ...words], okIn, wire)
   }
 
   countKeys(slot: number, database: number): Promise<number> {
-    return this.#data(database).call(['CLUSTER', 'COUNTKEYSINSLOT', slot]).then(Number)
+    return this.#ask(['CLUSTER', 'COUNTKEYSINSLOT', slot], countIn, this.#data(database))
   }
 
-  async listKeys(slot: number, limit: number, database: number): Promise<Buffer[]> {
-    const keys = await this.#data(database).call(['CLUSTER', 'GETKEYSINSLOT', slot, limit])
-    return keys as Buffer[]
+  listKeys(slot: number, limit: number, database: number): Promise<Buffer[]> {
+    return this.#ask(['CLUSTER', 'GETKEYSINSLOT', slot, limit], bytesListIn, this.#data(database))
   }
 
   async measureKeys(keys: readonly Buffer[], database: number): Promise<(number | undefined)[]> {
@@ -203,29 +226,33 @@ export class NodeClient implements NodePort {
       }
     }
     const sizes = await Promise.all(keys.map(measure))
-    return sizes.map((size) => (size === null ? undefined : Number(size)))
+    const read = (size: Reply): number => understood(this.address, ['MEMORY'], size, countIn)
+    return sizes.map((size) => (size === null ? undefined : read(size)))
   }
 
   async readKeyTypes(keys: readonly Buffer[], database: number): Promise<(string | undefined)[]> {
     const wire = this.#data(database)
-    const types = await Promise.all(keys.map((key) => wire.call(['TYPE', key]).catch(unless('ask', 'none'))))
-    return types.map((type) => (text(type) === 'none' ? undefined : text(type)))
+    const types = await Promise.all(
+      keys.map((key) => this.#ask(['TYPE', key], textIn, wire).catch(unless('ask', 'none'))),
+    )
+    return types.map((type) => (type === 'none' ? undefined : type))
   }
 
   async migrateKeys(request: MigrateRequest): Promise<'moved' | 'none'> {
     const {host, port} = request.target
-    const {username, password} = this.#options
     const command: Argument[] = ['MIGRATE', host, port, '', request.database, request.timeoutMs]
     if (request.isCopying) command.push('COPY')
     if (request.isReplacing) command.push('REPLACE')
-    if (request.targetWantsLogin && password !== undefined) {
-      command.push(...(username === undefined ? ['AUTH', password] : ['AUTH2', username, password]))
-    }
+    if (request.targetLogin instanceof Login) command.push(...request.targetLogin.migrateWords())
     command.push('KEYS', ...request.keys)
     // Connecting, writing and reading may each take the timeout before the source gives up.
     const deadlineMs = 3 * request.timeoutMs + this.#options.commandTimeoutMs
-    const reply = await this.#wire(`migrate ${request.database}`, request.database).call(command, deadlineMs)
-    return text(reply) === 'NOKEY' ? 'none' : 'moved'
+    const answer = this.#wire(`migrate ${request.database}`, request.database).call(command, deadlineMs)
+    return understand(this.address, ['MIGRATE'], answer, (reply) => {
+      if (textIn(reply) === 'NOKEY') return 'none'
+      okIn(reply)
+      return 'moved'
+    })
   }
 
   async dumpKey(key: Buffer, database: number): Promise<{payload: Buffer; ttlMs: number | undefined} | undefined> {
@@ -235,10 +262,10 @@ export class NodeClient implements NodePort {
       ['ASKING'],
       ['PTTL', key],
     ])
-    const ttlMs = Number(ttl)
+    const ttlMs = understood(this.address, ['PTTL'], ttl, integerIn)
     // -2: it expired between the two.
     if (payload === null || ttlMs === -2) return undefined
-    return {payload: payload as Buffer, ttlMs: ttlMs < 0 ? undefined : ttlMs}
+    return {payload: understood(this.address, ['DUMP'], payload, bytesIn), ttlMs: ttlMs < 0 ? undefined : ttlMs}
   }
 
   async deleteKey(key: Buffer, database: number): Promise<void> {
@@ -265,17 +292,17 @@ export class NodeClient implements NodePort {
     try {
       const replies = await wire.callAll(commands, deadlineMs)
       const own = isAsking ? replies.filter((_, index) => index % 2 === 1) : replies
-      return own.map((reply) => (reply instanceof NodeError ? reply : undefined))
+      return own.map((reply) => {
+        if (reply === 'OK') return undefined
+        return reply instanceof NodeError ? reply : garbled(this.address, ['RESTORE'], new Error('it should be OK'))
+      })
     } finally {
       this.#restoringBytes -= bytes
     }
   }
 
   async readClock(): Promise<number | undefined> {
-    const reply = await this.#control.call(['TIME']).catch(unless('permission', null))
-    if (reply === null) return undefined
-    const [seconds, microseconds] = (reply as readonly Reply[]).map((word) => Number(text(word)))
-    return Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+    return this.#ask(['TIME'], clockIn).catch(unless('permission', undefined))
   }
 
   readAtomicFamily(): Promise<AtomicFamily | undefined> {
@@ -288,10 +315,8 @@ export class NodeClient implements NodePort {
 
   async #readAtomicFamily(): Promise<AtomicFamily | undefined> {
     // Servers before 7 know no subcommands here, and answer nil for what they do not know.
-    const reply = await this.#control
-      .call(['COMMAND', 'INFO', 'cluster|migrateslots', 'cluster|migration'])
-      .catch(unless('permission', []))
-    const [push, pull] = reply as readonly Reply[]
+    const words = ['COMMAND', 'INFO', 'cluster|migrateslots', 'cluster|migration']
+    const [push, pull] = await this.#ask(words, listIn).catch(unless('permission', []))
     if (Array.isArray(push)) return 'push'
     return Array.isArray(pull) ? 'pull' : undefined
   }
@@ -299,16 +324,16 @@ export class NodeClient implements NodePort {
   async startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
     const bounds = ranges.flatMap(({start, end}) => [start, end])
     if ((await this.readAtomicFamily()) === 'pull') {
-      return text(await this.#control.call(['CLUSTER', 'MIGRATION', 'IMPORT', ...bounds]))
+      return this.#ask(['CLUSTER', 'MIGRATION', 'IMPORT', ...bounds], textIn)
     }
     // The answer is a bare OK: the new one is what the list did not have before.
     const list = ['CLUSTER', 'GETSLOTMIGRATIONS']
     const start = ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...bounds, 'NODE', target]
     // Asked apart: who may not look must not begin.
-    const before = await this.#control.call(list)
+    const before = await this.#ask(list, parsePushMigrations)
     const [, after] = await this.#control.sequence([start, list])
-    const known = new Set(parsePushMigrations(before).map(({id}) => id))
-    const begun = parsePushMigrations(after ?? []).find(({id}) => !known.has(id))
+    const known = new Set(before.map(({id}) => id))
+    const begun = understood(this.address, list, after, parsePushMigrations).find(({id}) => !known.has(id))
     if (!begun) throw new NodeError('try-again', formatAddress(this.address), 'the slot migration does not show yet')
     return begun.id
   }
@@ -316,9 +341,9 @@ export class NodeClient implements NodePort {
   async listSlotMigrations(): Promise<readonly SlotMigration[]> {
     switch (await this.readAtomicFamily()) {
       case 'push':
-        return parsePushMigrations(await this.#control.call(['CLUSTER', 'GETSLOTMIGRATIONS']))
+        return this.#ask(['CLUSTER', 'GETSLOTMIGRATIONS'], parsePushMigrations)
       case 'pull':
-        return parsePullMigrations(await this.#control.call(['CLUSTER', 'MIGRATION', 'STATUS', 'ALL']))
+        return this.#ask(['CLUSTER', 'MIGRATION', 'STATUS', 'ALL'], parsePullMigrations)
       default:
         return []
     }
@@ -326,8 +351,8 @@ export class NodeClient implements NodePort {
 
   async readSlotMigration(id: string): Promise<SlotMigration | undefined> {
     if ((await this.readAtomicFamily()) === 'pull') {
-      const status = await this.#control.call(['CLUSTER', 'MIGRATION', 'STATUS', 'ID', id])
-      return parsePullMigrations(status).find((one) => one.id === id)
+      const known = await this.#ask(['CLUSTER', 'MIGRATION', 'STATUS', 'ID', id], parsePullMigrations)
+      return known.find((one) => one.id === id)
     }
     return (await this.listSlotMigrations()).find((one) => one.id === id)
   }
@@ -348,11 +373,11 @@ export class NodeClient implements NodePort {
     const slots: number[] = []
     for (const {start, end} of ranges) for (let slot = start; slot <= end; slot++) slots.push(slot)
     // One by one and not as ranges: ADDSLOTSRANGE came with Redis 7.
-    await this.#control.call(['CLUSTER', 'ADDSLOTS', ...slots])
+    await this.#ask(['CLUSTER', 'ADDSLOTS', ...slots], okIn)
   }
 
   async setConfigEpoch(epoch: number): Promise<void> {
-    await this.#control.call(['CLUSTER', 'SET-CONFIG-EPOCH', epoch])
+    await this.#ask(['CLUSTER', 'SET-CONFIG-EPOCH', epoch], okIn)
   }
 
   async bumpEpoch(): Promise<void> {
@@ -360,41 +385,43 @@ export class NodeClient implements NodePort {
   }
 
   async meet({host, port}: NodeAddress, busPort: number): Promise<void> {
-    await this.#control.call(['CLUSTER', 'MEET', await resolve({host, port}), port, busPort])
+    await this.#ask(['CLUSTER', 'MEET', await resolve({host, port}), port, busPort], okIn)
   }
 
   async forget(id: NodeId): Promise<void> {
-    await this.#control.call(['CLUSTER', 'FORGET', id]).catch(unless('unknown-node', null))
+    await this.#ask(['CLUSTER', 'FORGET', id], okIn).catch(unless('unknown-node', undefined))
   }
 
   async replicate(primary: NodeId): Promise<void> {
-    await this.#control.call(['CLUSTER', 'REPLICATE', primary])
+    await this.#ask(['CLUSTER', 'REPLICATE', primary], okIn)
   }
 
   async failOver(way: FailoverWay): Promise<void> {
-    await this.#control.call(['CLUSTER', 'FAILOVER', ...(way === 'coordinated' ? [] : [way.toUpperCase()])])
+    await this.#ask(['CLUSTER', 'FAILOVER', ...(way === 'coordinated' ? [] : [way.toUpperCase()])], okIn)
   }
 
   async reset(): Promise<void> {
     const [, id] = await Promise.all([
-      this.#control.call(['CLUSTER', 'RESET', 'HARD']),
+      this.#ask(['CLUSTER', 'RESET', 'HARD'], okIn),
       this.#control.call(['CLUSTER', 'MYID']),
     ])
-    this.#id = text(id)
+    this.#id = understood(this.address, ['CLUSTER', 'MYID'], id, idIn)
     for (const wire of [this.#control, ...this.#wires.values()]) wire.expectNode(this.#id)
   }
 
   async readConfig(name: string): Promise<string | undefined> {
-    const reply = (await this.#control.call(['CONFIG', 'GET', name])) as readonly Reply[]
-    return reply[1] === undefined ? undefined : text(reply[1])
+    return this.#ask(['CONFIG', 'GET', name], (reply) => {
+      const [, value] = listIn(reply)
+      return value === undefined ? undefined : textIn(value)
+    })
   }
 
   async writeConfig(name: string, value: string): Promise<void> {
-    await this.#control.call(['CONFIG', 'SET', name, value])
+    await this.#ask(['CONFIG', 'SET', name, value], okIn)
   }
 
   async rewriteConfig(): Promise<void> {
-    await this.#control.call(['CONFIG', 'REWRITE'])
+    await this.#ask(['CONFIG', 'REWRITE'], okIn)
   }
 
   async callCommand(words: readonly Buffer[], deadlineMs?: number): Promise<CommandAnswer> {
@@ -410,25 +437,34 @@ export class NodeClient implements NodePort {
   }
 
   async listFunctions(): Promise<readonly string[] | undefined> {
-    const reply = await this.#control.call(['FUNCTION', 'LIST']).catch(unless('unknown-command', null))
-    if (reply === null) return undefined
-    const names = (reply as readonly (readonly Reply[])[]).map((library) => {
-      const at = library.findIndex((word) => Buffer.isBuffer(word) && word.toString() === 'library_name')
-      return text(library[at + 1] ?? '')
-    })
-    return names.sort()
+    const names = await this.#ask(['FUNCTION', 'LIST'], libraryNamesIn).catch(unless('unknown-command', undefined))
+    return names?.sort()
   }
 
   async dumpFunctions(): Promise<Buffer> {
-    return (await this.#control.call(['FUNCTION', 'DUMP'])) as Buffer
+    return this.#ask(['FUNCTION', 'DUMP'], bytesIn)
   }
 
   async restoreFunctions(payload: Buffer, isReplacing = false): Promise<void> {
     await this.#control.call(['FUNCTION', 'RESTORE', payload, ...(isReplacing ? ['REPLACE'] : [])])
   }
 
+  async findForbidden(trials: readonly CommandTrial[], other?: string): Promise<ForbiddenRights> {
+    const user = other ?? (this.#control.wantsLogin ? this.#options.login?.username : undefined) ?? 'default'
+    const told = await this.#control.callAll(trials.map(({words}) => ['ACL', 'DRYRUN', user, ...words]))
+    const silent = trials.filter((_, index) => told[index] instanceof NodeError)
+    const tried = other === undefined ? silent.filter(({harmless}) => harmless !== undefined) : []
+    const answers = await this.#control.callAll(tried.map(({harmless = []}) => harmless))
+    const forbidden = [
+      // An error here is about ACL DRYRUN itself.
+      ...trials.filter((_, index) => !(told[index] instanceof NodeError) && isForbidden(told[index])),
+      ...tried.filter((_, index) => isForbidden(answers[index])),
+    ]
+    return {user, forbidden: forbidden.map(({right}) => right)}
+  }
+
   async listUsers(): Promise<readonly string[]> {
-    return ((await this.#control.call(['ACL', 'LIST'])) as readonly Reply[]).map(text)
+    return this.#ask(['ACL', 'LIST'], (reply) => listIn(reply).map(textIn))
   }
 
   async writeUser(line: string): Promise<void> {
@@ -437,17 +473,39 @@ export class NodeClient implements NodePort {
   }
 
   async openSnapshot(options: SnapshotOptions): Promise<Snapshot> {
-    const info = parseServerInfo(text(await this.#control.call(['INFO', 'server']).catch(unless('permission', ''))))
+    const info = parseServerInfo(await this.#ask(['INFO', 'server'], textIn).catch(unless('permission', '')))
     const wire = new Wire(this.address, this.#options)
     wire.expectNode(this.id)
     this.#wires.set(`snapshot ${this.#nextSnapshot++}`, wire)
     return openSnapshot(wire, this.address, info, options)
   }
 
+  openPresence(onLost: () => void): Presence {
+    const wire = this.#wire(`presence ${this.#nextPresence++}`, 0)
+    wire.onBroken = onLost
+    return {
+      announce: (name) => wire.call(['CLIENT', 'SETNAME', name]).then(noAnswer),
+      close: () => wire.close(),
+    }
+  }
+
+  async listNamedClients(prefix: string): Promise<readonly NamedClient[]> {
+    return parseNamedClients(await this.#ask(['CLIENT', 'LIST'], textIn), prefix)
+  }
+
+  async killClient(id: string): Promise<void> {
+    await this.#control.call(['CLIENT', 'KILL', 'ID', id])
+  }
+
   close(): void {
     this.#isClosed = true
     this.#control.close()
     for (const wire of this.#wires.values()) wire.close()
+  }
+
+  /** What `read` makes of the answer. @throws NodeError 'garbled' too. */
+  #ask<T>(command: readonly Argument[], read: (reply: Reply) => T, wire: Wire = this.#control): Promise<T> {
+    return understand(this.address, command, wire.call(command), read)
   }
 
   #data(database: number): Wire {
@@ -474,10 +532,46 @@ function isClientAtWork(line: string): boolean {
   return line !== '' && !isServer && Number(field('idle')) < AWAKE_SECONDS
 }
 
+/** Looked for as a whole first: of ten thousand lines one or two are wanted. */
+function parseNamedClients(list: string, prefix: string): NamedClient[] {
+  const clients: NamedClient[] = []
+  for (let at = list.indexOf(` name=${prefix}`); at !== -1; at = list.indexOf(` name=${prefix}`, at + 1)) {
+    const start = list.lastIndexOf('\n', at) + 1
+    const end = list.indexOf('\n', at)
+    const line = list.slice(start, end === -1 ? undefined : end)
+    const field = (name: string): string => new RegExp(`(?:^| )${name}=(\\S*)`).exec(line)?.[1] ?? ''
+    clients.push({id: field('id'), name: field('name'), idleMs: 1000 * Number(field('idle'))})
+  }
+  return clients
+}
+
+/** A dry run says in words what a try says as an error; what the user may not do with a key is another matter. */
+function isForbidden(answer: Reply | NodeError | undefined): boolean {
+  if (answer instanceof NodeError) return answer.failure === 'permission' && / to run the /.test(answer.message)
+  return Buffer.isBuffer(answer) && /no permissions to run the /.test(textIn(answer))
+}
+
 function noAnswer(): void {}
 
-function text(reply: Reply): string {
-  return Buffer.isBuffer(reply) ? reply.toString('utf8') : String(reply)
+const CLUSTER_INFO = ['CLUSTER', 'INFO']
+
+function readClusterInfo(reply: Reply): ClusterInfo {
+  return parseClusterInfo(textIn(reply))
+}
+
+function idIn(reply: Reply): NodeId {
+  const id = textIn(reply)
+  if (!/^[0-9a-f]{40}$/.test(id)) throw new Error('it should be a node ID')
+  return id
+}
+
+/** FUNCTION LIST */
+function libraryNamesIn(reply: Reply): string[] {
+  return listIn(reply).map((library) => {
+    const words = listIn(library)
+    const at = words.findIndex((word) => Buffer.isBuffer(word) && word.toString() === 'library_name')
+    return textIn(words[at + 1])
+  })
 }
 
 /** Turns one kind of failure into an answer. */

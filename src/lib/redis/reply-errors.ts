@@ -12,6 +12,8 @@ const FAILURES: readonly (readonly [RegExp, NodeFailure])[] = [
   [/^CLUSTERDOWN\b/, 'cluster-down'],
   [/^(TRYAGAIN|MASTERDOWN|BUSY)\b/, 'try-again'],
   [/^MOVED\b/, 'moved'],
+  // SETSLOT: the slot is not where it was when we looked.
+  [/^ERR I'm (not|already) the owner of hash slot/i, 'moved'],
   [/^ASK\b/, 'ask'],
   [/^BUSYKEY\b/, 'busy-key'],
   [/^IOERR\b/, 'io'],

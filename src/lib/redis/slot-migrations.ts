@@ -1,7 +1,8 @@
-/** What do the servers tell of their own slot migrations? Their replies as values. Pure. */
+/** What do the servers tell of their own slot migrations? Their replies as values; errors for what is none. Pure. */
 import type {SlotMigration} from '../engine/cluster-port.ts'
 import {parseRanges} from '../slots/slot-ranges.ts'
 import type {Reply} from './replies.ts'
+import {integerIn, listIn} from './reply-shapes.ts'
 
 /** CLUSTER GETSLOTMIGRATIONS of Valkey 9: a flat list of names and values for each. */
 export function parsePushMigrations(reply: Reply): SlotMigration[] {
@@ -24,7 +25,7 @@ export function parsePullMigrations(reply: Reply): SlotMigration[] {
     status: pullStatus(fields.get('state') ?? '', fields.get('operation') ?? ''),
     reason: fields.get('last_error') ?? '',
     // The target always says 0.
-    writePauseMs: fields.get('operation') === 'migrate' ? Number(fields.get('write_pause_ms') ?? 0) : undefined,
+    writePauseMs: fields.get('operation') === 'migrate' ? integerIn(fields.get('write_pause_ms') ?? 0) : undefined,
   }))
 }
 
@@ -63,12 +64,8 @@ function pullStatus(state: string, operation: string): SlotMigration['status'] {
 }
 
 function entriesOf(reply: Reply): ReadonlyMap<string, string>[] {
-  return asList(reply).map((entry) => {
-    const words = asList(entry).map(String)
+  return listIn(reply).map((entry) => {
+    const words = listIn(entry).map(String)
     return new Map(words.flatMap((word, index) => (index % 2 === 0 ? [[word, words[index + 1] ?? ''] as const] : [])))
   })
-}
-
-function asList(reply: Reply): readonly Reply[] {
-  return Array.isArray(reply) ? (reply as readonly Reply[]) : []
 }

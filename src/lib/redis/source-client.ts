@@ -6,9 +6,22 @@ import {NodeError} from '../errors.ts'
 import {keySlot} from '../slots/key-slot.ts'
 import type {NodeAddress} from '../topology/model.ts'
 import {parseServerInfo} from '../topology/parse-info.ts'
+import {type ConnectionOptions, wireOptionsFor} from './connection-options.ts'
 import type {Argument} from './encode-command.ts'
 import {lookUpContent, readContentPage, readKeyShape} from './key-content.ts'
 import type {Reply} from './replies.ts'
+import {
+  bytesIn,
+  bytesListIn,
+  clockIn,
+  countIn,
+  garbled,
+  integerIn,
+  listIn,
+  textIn,
+  understand,
+  understood,
+} from './reply-shapes.ts'
 import {Wire, type WireOptions} from './wire.ts'
 
 /** Keys of one SCAN. It holds the server for some 0.3 ms. */
@@ -18,8 +31,8 @@ const SLOWEST_BYTES_PER_MS = 1000
 /** Connections for transactions: each watches the keys of one at a time. */
 const WATCHING_WIRES = 8
 
-export function openSourcePort(address: NodeAddress, options: WireOptions): SourcePort {
-  return new SourceClient(address, options)
+export function openSourcePort(address: NodeAddress, options: ConnectionOptions): SourcePort {
+  return new SourceClient(address, wireOptionsFor(options, [address]))
 }
 
 class SourceClient implements SourcePort {
@@ -45,7 +58,7 @@ class SourceClient implements SourcePort {
   }
 
   async readFacts(): Promise<SourceFacts> {
-    const told = String(await this.#wire('data', 0).call(['INFO']))
+    const told = await understand(this.address, ['INFO'], this.#wire('data', 0).call(['INFO']), textIn)
     this.#isInCluster = /^cluster_enabled:1\b/m.test(told)
     return {
       info: parseServerInfo(told),
@@ -56,26 +69,28 @@ class SourceClient implements SourcePort {
   }
 
   async readClock(): Promise<number | undefined> {
-    const reply = await this.#wire('data', 0).call(['TIME']).catch(unlessForbidden(null))
-    if (reply === null) return undefined
-    const [seconds, microseconds] = (reply as readonly Reply[]).map((word) => Number(String(word)))
-    const clockMs = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+    const answer = this.#wire('data', 0).call(['TIME'])
+    const clockMs = await understand(this.address, ['TIME'], answer, clockIn).catch(unlessForbidden(undefined))
+    if (clockMs === undefined) return undefined
     this.#clockAheadMs = clockMs - Date.now()
     return clockMs
   }
 
   async scanKeys(cursor: string, database: number, pattern: string | undefined): Promise<KeyPage> {
     const match = pattern === undefined ? [] : ['MATCH', pattern]
-    const reply = await this.#wire('data', database).call(['SCAN', cursor, ...match, 'COUNT', PAGE_KEYS])
-    const [next, keys] = reply as readonly [Reply, readonly Buffer[]]
-    return {cursor: String(next), keys}
+    const answer = this.#wire('data', database).call(['SCAN', cursor, ...match, 'COUNT', PAGE_KEYS])
+    return understand(this.address, ['SCAN'], answer, (reply) => {
+      const [next, keys] = listIn(reply)
+      return {cursor: String(integerIn(next) === 0 ? 0 : next), keys: bytesListIn(keys)}
+    })
   }
 
   async measureKeys(keys: readonly Buffer[], database: number): Promise<readonly (number | undefined)[] | undefined> {
     if (!this.#isMeasuring) return undefined
     const told = await this.#wire('data', database).callAll(keys.map((key) => ['MEMORY', 'USAGE', key]))
     const failure = told.find((reply) => reply instanceof NodeError)
-    if (!failure) return told.map((size) => (size === null ? undefined : Number(size)))
+    if (!failure)
+      return told.map((size) => (size === null ? undefined : this.#understood('MEMORY', size as Reply, countIn)))
     if (!isForbidden(failure)) throw failure
     this.#isMeasuring = false
     return undefined
@@ -97,7 +112,9 @@ class SourceClient implements SourcePort {
 
   /** With PEXPIRETIME, new in 7; before, with PTTL and what we know of the server's clock. */
   async #dump(wire: Wire, keys: readonly Buffer[], deadlineMs: number): Promise<(SerialisedKey | undefined)[]> {
-    const [word, fromMs] = this.#hasExpireTime ? ['PEXPIRETIME', 0] : ['PTTL', Date.now() + this.#clockAheadMs]
+    const [word, fromMs] = this.#hasExpireTime
+      ? (['PEXPIRETIME', 0] as const)
+      : (['PTTL', Date.now() + this.#clockAheadMs] as const)
     const commands: Argument[][] = []
     for (const key of keys) commands.push(['DUMP', key], [word, key])
     const replies = await wire.callAll(commands, deadlineMs)
@@ -110,10 +127,11 @@ class SourceClient implements SourcePort {
         this.#hasExpireTime = false
         return this.#dump(wire, keys, deadlineMs)
       }
+      const lifeMs = this.#understood(word, life, integerIn)
       // -2: it expired between the two.
-      const isGone = payload === null || Number(life) === -2
-      const expiresAtMs = Number(life) < 0 ? undefined : fromMs + Number(life)
-      dumped.push(isGone ? undefined : {key, payload: payload as Buffer, expiresAtMs})
+      const isGone = payload === null || lifeMs === -2
+      const expiresAtMs = lifeMs < 0 ? undefined : fromMs + lifeMs
+      dumped.push(isGone ? undefined : {key, payload: this.#understood('DUMP', payload, bytesIn), expiresAtMs})
     }
     return dumped
   }
@@ -184,11 +202,11 @@ class SourceClient implements SourcePort {
   }
 
   readShape(key: Buffer, database: number): Promise<KeyShape | undefined> {
-    return readKeyShape(this.#caller(database), key)
+    return this.#content(readKeyShape(this.#caller(database), key))
   }
 
   readContent(key: Buffer, database: number, type: string, cursor: string): Promise<ContentPage | undefined> {
-    return readContentPage(this.#caller(database), key, type, cursor)
+    return this.#content(readContentPage(this.#caller(database), key, type, cursor))
   }
 
   lookUp(
@@ -197,7 +215,17 @@ class SourceClient implements SourcePort {
     type: string,
     names: readonly Buffer[],
   ): Promise<readonly (Buffer | undefined)[]> {
-    return lookUpContent(this.#caller(database), key, type, names)
+    return this.#content(lookUpContent(this.#caller(database), key, type, names))
+  }
+
+  #content<T>(work: Promise<T>): Promise<T> {
+    return work.catch((error: unknown) => {
+      throw garbled(this.address, ['the commands of a type'], error)
+    })
+  }
+
+  #understood<T>(command: string, reply: Reply | undefined, read: (reply: Reply) => T): T {
+    return understood(this.address, [command], reply, read)
   }
 
   close(): void {

@@ -7,10 +7,12 @@ import type {Duplex} from 'node:stream'
 import {Redis, type RedisOptions} from 'ioredis'
 import {NodeError, type NodeFailure} from '../errors.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
-import {Conversation} from './conversation.ts'
+import {Conversation, ProtocolFailure} from './conversation.ts'
 import type {Argument} from './encode-command.ts'
+import type {Login} from './logins.ts'
 import type {Reply} from './replies.ts'
 import {replyError, withoutControls} from './reply-errors.ts'
+import {tlsFailure} from './tls-failure.ts'
 
 export interface TlsOptions {
   /** PEM; the system's authorities when undefined. */
@@ -25,8 +27,9 @@ export interface TlsOptions {
 }
 
 export interface WireOptions {
-  readonly username?: string | undefined
-  readonly password?: string | undefined
+  readonly login?: Login | undefined
+  /** With what its peers log in to send it keys, where that is not `login`. */
+  readonly peerLogin?: Login | undefined
   readonly tls?: TlsOptions | undefined
   readonly connectTimeoutMs: number
   readonly commandTimeoutMs: number
@@ -37,6 +40,8 @@ interface Line {
   readonly redis: Redis
   readonly conversation: Conversation
 }
+
+type Ask = (...command: Argument[]) => Promise<Reply>
 
 export class Wire {
   readonly #address: NodeAddress
@@ -53,6 +58,8 @@ export class Wire {
   #wantsLogin = false
   #isClosed = false
   #expectedId: string | undefined
+  /** Told when an open connection ends that we did not end. */
+  onBroken: (() => void) | undefined
 
   constructor(address: NodeAddress, options: WireOptions, database = 0) {
     this.#address = address
@@ -149,15 +156,24 @@ export class Wire {
       this.#lastError = error
     })
     redis.on('close', () => {
-      if (this.#line?.redis === redis) this.#line = undefined
+      if (this.#line?.redis !== redis) return
+      this.#line = undefined
+      this.onBroken?.()
     })
     await this.#within(this.#options.connectTimeoutMs + 500, redis, redis.connect())
+    // From here on nothing goes through ioredis, whose traces and errors would tell the password.
+    const conversation = new Conversation(redis.stream, {
+      translate: (error) => this.#translate(error, redis),
+      onOverdue: (deadlineMs) => {
+        this.#overdue.set(redis, this.#tooLate(deadlineMs))
+        this.#drop(redis)
+      },
+    })
+    const ask = (...command: Argument[]): Promise<Reply> => conversation.ask(command, this.#options.commandTimeoutMs)
     try {
-      await this.#login(redis)
-      if (this.#database !== 0) {
-        await this.#within(this.#options.commandTimeoutMs, redis, redis.call('SELECT', this.#database))
-      }
-      if (this.#expectedId !== undefined) await this.#requireIdentity(redis, this.#expectedId)
+      await this.#login(ask)
+      if (this.#database !== 0) await ask('SELECT', this.#database)
+      if (this.#expectedId !== undefined) await this.#requireIdentity(ask, this.#expectedId)
     } catch (error) {
       this.#drop(redis)
       throw error
@@ -166,24 +182,16 @@ export class Wire {
       this.#drop(redis)
       throw this.#failure('closed', 'the connection was ended')
     }
-    const conversation = new Conversation(redis.stream, {
-      translate: (error) => this.#translate(error, redis),
-      onOverdue: (deadlineMs) => {
-        this.#overdue.set(redis, this.#tooLate(deadlineMs))
-        this.#drop(redis)
-      },
-    })
     this.#line = {redis, conversation}
     return this.#line
   }
 
   /** A password that the server does not ask for is no failure: nodes may differ. */
-  async #login(redis: Redis): Promise<void> {
-    const {username, password} = this.#options
-    if (password === undefined) return
-    const words = username === undefined ? [password] : [username, password]
+  async #login(ask: Ask): Promise<void> {
+    const {login} = this.#options
+    if (!login) return
     try {
-      await this.#within(this.#options.commandTimeoutMs, redis, redis.call('AUTH', ...words))
+      await ask('AUTH', ...login.authWords())
       this.#wantsLogin = true
     } catch (error) {
       // DENIED speaks of a password that is not set as well.
@@ -195,8 +203,8 @@ export class Wire {
     }
   }
 
-  async #requireIdentity(redis: Redis, expectedId: string): Promise<void> {
-    const id = String(await this.#within(this.#options.commandTimeoutMs, redis, redis.call('CLUSTER', 'MYID')))
+  async #requireIdentity(ask: Ask, expectedId: string): Promise<void> {
+    const id = String(await ask('CLUSTER', 'MYID'))
     if (id === expectedId) return
     const address = formatAddress(this.#address)
     throw this.#failure(
@@ -254,19 +262,35 @@ export class Wire {
     redis?.stream?.destroy()
   }
 
+  /** Redis up to 7.0 says "this user". */
+  #namingUser(text: string): string {
+    return text.replace(/(NOPERM )this user\b/i, `$1User ${this.#options.login?.username ?? 'default'}`)
+  }
+
   #tooLate(deadlineMs: number): NodeError {
     return this.#failure('timeout', `${formatAddress(this.#address)} did not answer within ${seconds(deadlineMs)}`)
   }
 
-  #failure(failure: NodeFailure, message: string): NodeError {
-    return new NodeError(failure, formatAddress(this.#address), message)
+  #failure(failure: NodeFailure, message: string, suggestions: readonly string[] = []): NodeError {
+    return new NodeError(failure, formatAddress(this.#address), message, {suggestions})
+  }
+
+  #notRedis({message, received}: ProtocolFailure): NodeError {
+    const address = formatAddress(this.#address)
+    if (this.#options.tls === undefined && received[0] === TLS_ALERT && received[1] === TLS_MAJOR) {
+      return this.#failure('not-redis', `${address} speaks TLS`, ['Add --tls'])
+    }
+    const [, what] = OTHER_SERVERS.find(([start]) => received.toString('latin1').startsWith(start)) ?? []
+    const detail = message.replace(/^Protocol error: /, '')
+    return this.#failure('not-redis', `${address} does not speak the Redis protocol: ${what ?? detail}`)
   }
 
   /** ioredis says "Connection is closed." and keeps the reason for the error event. */
   #translate(error: Error & {code?: string}, redis: Redis): NodeError {
     if (error instanceof NodeError) return error
     const address = formatAddress(this.#address)
-    if (error.name === 'ReplyError') return replyError(address, error.message)
+    if (error instanceof ProtocolFailure) return this.#notRedis(error)
+    if (error.name === 'ReplyError') return replyError(address, this.#namingUser(error.message))
     if (this.#isClosed) return this.#failure('closed', `the connection to ${address} was ended`)
     const overdue = this.#overdue.get(redis)
     if (overdue) return overdue
@@ -297,7 +321,8 @@ export class Wire {
         break
     }
     if (this.#options.tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
-      return this.#failure('tls', `TLS to ${address} failed: ${text}`)
+      const {text: why, suggestions} = tlsFailure(reason)
+      return this.#failure('tls', `TLS to ${address} failed: ${withoutControls(why)}`, suggestions)
     }
     if (/connection is closed|isn't writeable|stream/i.test(text))
       return this.#failure('closed', `${address} closed the connection`)
@@ -318,6 +343,16 @@ function tlsFor(host: string, tls: TlsOptions): NonNullable<RedisOptions['tls']>
     rejectUnauthorized: !tls.isInsecure,
   }
 }
+
+/** What such a server says when it hears no ClientHello. */
+const [TLS_ALERT, TLS_MAJOR] = [21, 3]
+
+/** How others begin. */
+const OTHER_SERVERS: readonly (readonly [string, string])[] = [
+  ['HTTP/', 'it is a web server'],
+  ['SSH-', 'it is an SSH server'],
+  ['220 ', 'it is a mail or FTP server'],
+]
 
 function seconds(ms: number): string {
   return `${ms / 1000} s`

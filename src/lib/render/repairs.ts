@@ -1,9 +1,9 @@
 /** What would put the slots in order, why, and what does it risk? The same text before the question and for --dry-run. */
 import {slotsOfRepair} from '../plan/repair.ts'
-import type {Repair, RepairPlan, RepairRisk, RepairWitness} from '../plan/repair-plan.ts'
+import type {Repair, RepairPlan, RepairRisk, RepairWitness, ReplicaWitness} from '../plan/repair-plan.ts'
 import {formatSlots, parseRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {plural} from './amounts.ts'
+import {formatDuration, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
@@ -54,6 +54,8 @@ export function describeRepair({act}: Repair, topology: Topology): string {
     return ids.length > 3 ? `${shown} and ${ids.length - 3} more` : shown
   }
   switch (act.kind) {
+    case 're-meet':
+      return `introduce ${names(act.nodes)} to the others again`
     case 'take-over':
       return `replica ${name(act.replica)} takes over from ${name(act.primary)}`
     case 'reveal':
@@ -105,17 +107,28 @@ function sentence(text: string): string {
 }
 
 function describeWitness(witness: RepairWitness, topology: Topology): string {
-  const {isReachable, keys, slotsWithKeys, claimsAtEpoch, migratingTo, importingFrom} = witness
+  const {isReachable, keys, slotsWithKeys, claimsAtEpoch, migratingTo, importingFrom, asReplica, knownAt} = witness
   const names = (ids: readonly NodeId[]): string => ids.map((id) => nameOf(id, topology)).join(', ')
   const inSlots = slotsWithKeys > 1 ? ` in ${plural(slotsWithKeys, 'slot')}` : ''
   const facts = [
     isReachable ? '' : 'no answer',
+    ...(knownAt ?? []).map(({address, nodes}) => `at ${address} for ${plural(nodes, 'node')}, without a link`),
     claimsAtEpoch === undefined ? '' : `${isReachable ? 'claims' : 'had'} them at epoch ${claimsAtEpoch}`,
     migratingTo.length > 0 ? `marked migrating to ${names(migratingTo)}` : '',
     importingFrom.length > 0 ? `marked importing from ${names(importingFrom)}` : '',
     keys === undefined ? '' : keys === 0 ? 'no key' : `${plural(keys, 'key')}${inSlots}`,
+    ...(asReplica && isReachable ? describeReplica(asReplica) : []),
   ]
   return facts.filter((fact) => fact !== '').join(', ')
+}
+
+function describeReplica({offset, wasLinked, linkDownSeconds, keys}: ReplicaWitness): string[] {
+  const link = !wasLinked
+    ? 'no link to it since this replica started'
+    : linkDownSeconds === undefined
+      ? 'its link is up'
+      : `its link has been down for ${formatDuration(linkDownSeconds * 1000)}`
+  return ['replica', ...(offset === undefined ? [] : [`offset ${offset}`]), link, plural(keys, 'key')]
 }
 
 function nameOf(id: NodeId, topology: Topology): string {

@@ -67,6 +67,8 @@ export interface ServerInfo {
   readonly flavour: 'redis' | 'valkey'
   /** "7.0.15"; for Valkey its own version, not the Redis version that it claims. */
   readonly version: string
+  /** New with every start of the server. */
+  readonly runId?: string | undefined
   readonly isClusterEnabled: boolean
   readonly isLoading: boolean
   readonly usedMemoryBytes: number | undefined
@@ -80,8 +82,28 @@ export interface ServerInfo {
   readonly isPrimaryLinkUp: boolean | undefined
   /** Replicas only: how many seconds since the last byte from the primary. */
   readonly primaryLastIoSeconds: number | undefined
+  /** Replicas only, while the link is down: for how long; undefined when it was never up since the replica started. */
+  readonly primaryLinkDownSeconds: number | undefined
   readonly availabilityZone: string | undefined
   readonly opsPerSecond: number | undefined
+  /** What the server used before it held anything. */
+  readonly startupMemoryBytes?: number | undefined
+  /** Part of `usedMemoryBytes` that does not count toward `maxMemoryBytes`: buffers for replicas. */
+  readonly uncountedMemoryBytes?: number | undefined
+  /** Primaries: the replicas that hold a connection to it. */
+  readonly attachedReplicas?: readonly AttachedReplica[] | undefined
+  /** Only with `min-replicas-to-write`: how many replicas count toward it. */
+  readonly goodReplicas?: number | undefined
+  /** Names of the modules, built-in ones too, sorted. */
+  readonly modules?: readonly string[] | undefined
+}
+
+/** A replica as its primary tells it. */
+export interface AttachedReplica {
+  readonly address: NodeAddress
+  readonly isOnline: boolean
+  /** Seconds since it last said how far it is; it does so every second. */
+  readonly lagSeconds: number | undefined
 }
 
 /** One node's own report: everything that one look at it brings. */
@@ -89,6 +111,8 @@ export interface NodeView {
   readonly id: NodeId
   /** Where we reached it. */
   readonly dialled: NodeAddress
+  /** By which address of its own, where it tells. */
+  readonly internal?: NodeAddress | undefined
   readonly entries: readonly NodeEntry[]
   readonly clusterInfo: ClusterInfo
   readonly serverInfo: ServerInfo

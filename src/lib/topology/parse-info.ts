@@ -1,5 +1,5 @@
 /** What do CLUSTER INFO and INFO say, as far as we use it? */
-import type {ClusterInfo, ServerInfo} from './model.ts'
+import type {AttachedReplica, ClusterInfo, ServerInfo} from './model.ts'
 
 /** @throws Error naming the first field that is missing or no number. */
 export function parseClusterInfo(text: string): ClusterInfo {
@@ -28,11 +28,13 @@ export function parseServerInfo(text: string): ServerInfo {
   const isReplica = fields.get('role') === 'slave'
   const linkState = fields.get('master_link_status')
   const idleSeconds = numberOf(fields.get('master_last_io_seconds_ago'))
+  const downSeconds = numberOf(fields.get('master_link_down_since_seconds'))
   // Valkey goes on telling the Redis version that it is compatible with (7.2.4), beside its own.
   const isValkey = fields.get('server_name') === 'valkey' || fields.has('valkey_version')
   return {
     flavour: isValkey ? 'valkey' : 'redis',
     version: fields.get(isValkey ? 'valkey_version' : 'redis_version') ?? '',
+    runId: fields.get('run_id') || undefined,
     isClusterEnabled: fields.get('cluster_enabled') !== '0',
     isLoading: fields.get('loading') === '1' || fields.get('async_loading') === '1',
     usedMemoryBytes: numberOf(fields.get('used_memory')),
@@ -43,8 +45,15 @@ export function parseServerInfo(text: string): ServerInfo {
     isPrimaryLinkUp: isReplica && linkState !== undefined ? linkState === 'up' : undefined,
     // -1: there never was a byte, or the link is down.
     primaryLastIoSeconds: isReplica && idleSeconds !== undefined && idleSeconds >= 0 ? idleSeconds : undefined,
+    // -1: it never was up since the replica started.
+    primaryLinkDownSeconds: isReplica && downSeconds !== undefined && downSeconds >= 0 ? downSeconds : undefined,
     availabilityZone: fields.get('availability_zone') || undefined,
     opsPerSecond: numberOf(fields.get('instantaneous_ops_per_sec')),
+    startupMemoryBytes: numberOf(fields.get('used_memory_startup')),
+    uncountedMemoryBytes: numberOf(fields.get('mem_not_counted_for_evict')),
+    attachedReplicas: isReplica || !fields.has('role') ? undefined : attachedReplicas(fields),
+    goodReplicas: numberOf(fields.get('min_slaves_good_slaves')),
+    modules: [...text.matchAll(/^module:name=([^,\r\n]*)/gm)].map(([, name = '']) => name).sort(),
   }
 }
 
@@ -70,4 +79,16 @@ function keysByDatabase(fields: ReadonlyMap<string, string>): ReadonlyMap<number
     if (database !== undefined && count !== undefined) keys.set(Number(database), Number(count))
   }
   return keys
+}
+
+/** "slave0:ip=127.0.0.1,port=7003,state=online,offset=14,lag=0,type=main-thread"; an IPv6 address has no brackets here. */
+function attachedReplicas(fields: ReadonlyMap<string, string>): readonly AttachedReplica[] {
+  const replicas: AttachedReplica[] = []
+  for (const [name, value] of fields) {
+    if (!/^slave\d+$/.test(name)) continue
+    const words = new Map(value.split(',').map((word) => [word.replace(/=.*/, ''), word.replace(/^[^=]*=/, '')]))
+    const address = {host: words.get('ip') ?? '', port: numberOf(words.get('port')) ?? 0}
+    replicas.push({address, isOnline: words.get('state') === 'online', lagSeconds: numberOf(words.get('lag'))})
+  }
+  return replicas
 }

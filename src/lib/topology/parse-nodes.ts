@@ -11,6 +11,8 @@ import type {NodeAddress, NodeEntry, NodeFlag, NodeId, SlotMark} from './model.t
 // A thousand nodes tell nearly the same thousand lines. What they tell alike is parsed once and shared, which saves
 // seconds and hundreds of megabytes, and lets mergeViews compare by identity. Bounded, as `watch` runs for days.
 const CACHE_LIMIT = 8192
+/** The servers' own advice is a thousand; every slot can have one primary. */
+const MOST_NODES = 16_384
 const entriesByLine = new Map<string, NodeEntry>()
 
 /**
@@ -22,6 +24,8 @@ export function parseNodes(text: string): readonly NodeEntry[] {
   for (const line of text.split('\n')) {
     const trimmed = line.trim()
     if (trimmed !== '') entries.push(entryOf(trimmed))
+    // Each is dialled: a server that makes up members would keep us at it for ever.
+    if (entries.length > MOST_NODES) throw new Error(`more than ${MOST_NODES} nodes are in no cluster`)
   }
   return entries
 }
@@ -50,7 +54,11 @@ function withoutTimes(line: string): string {
 
 function parseLine(lasting: string, line: string): NodeEntry {
   // Whatever passes here is printed later: a name that moves the cursor must not get in.
-  if (/[\x00-\x1f\x7f-\x9f]/.test(lasting)) throw badLine(line, 'holds control characters')
+  const [, beforeHost = '', afterHost = ''] = /^(\S* )\S*?(:\d{1,5}(?:[@, ].*)?)$/s.exec(lasting) ?? [
+    undefined,
+    lasting,
+  ]
+  if (/[\x00-\x1f\x7f-\x9f]/.test(beforeHost + afterHost)) throw badLine(line, 'holds control characters')
   const [id = '', endpoint = '', flagText = '', primary = '', epoch = '', link = '', ...slotWords] = lasting.split(' ')
   if (!isId(id)) throw badLine(line, 'has no node ID')
   if (primary !== '-' && !isId(primary)) throw badLine(line, `has a bad primary "${primary}"`)
@@ -117,10 +125,22 @@ function parseEndpoint(
   const port = Number(match?.[2])
   const busPort = match?.[3] === undefined ? (port === 0 ? 0 : port + 10_000) : Number(match[3])
   if (!match || port > 65_535 || busPort > 75_535) throw badLine(line, `has a bad address "${endpoint}"`)
-  const host = match[1]!.replace(/^\[(.*)\]$/, '$1')
+  const told = match[1]!.replace(/^\[(.*)\]$/, '$1')
+  // Servers of two families that meet were seen to tell an ID there, and what follows it in memory, until they know.
+  const host = isHost(told) ? told : ''
   // Proxies and Redis before 7 may leave the hostname out and go on with key=value at once.
-  const hostname = more[0] === undefined || more[0] === '' || more[0].includes('=') ? undefined : more[0]
+  const named = more[0] === undefined || more[0] === '' || more[0].includes('=') ? undefined : more[0]
+  // No server takes such a one; the cluster is looked after without it.
+  const hostname = named === undefined || isHost(named) ? named : undefined
   return {announced: {host, port}, busPort, hostname}
+}
+
+/**
+ * Empty where the node does not know it. Servers take what they are configured with for a host; here it is dialled, and
+ * stands in commands that people copy, so it must be neither an option nor anything else to a shell.
+ */
+export function isHost(text: string): boolean {
+  return text === '' || text === '?' || /^[\p{L}\p{N}_:][\p{L}\p{N}._:%-]{0,252}$/u.test(text)
 }
 
 function rangesOf(words: readonly string[], line: string): NodeEntry['ranges'] {
@@ -132,7 +152,8 @@ function rangesOf(words: readonly string[], line: string): NodeEntry['ranges'] {
 }
 
 function badLine(line: string, complaint: string): Error {
-  const clean = (text: string) => text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
+  const clean = (text: string) =>
+    text.replace(/[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, '?')
   const shown = line.length > 200 ? `${line.slice(0, 200)}…` : line
   return new Error(`this line of CLUSTER NODES ${clean(complaint)}: "${clean(shown)}"`)
 }

@@ -106,6 +106,20 @@ export function findNode(topology: Topology, text: string): ClusterNode | undefi
   return undefined
 }
 
+/** A node out of reach that any node knows at this address, or knew there before it lost it from sight. */
+export function findFormer(topology: Topology, address: NodeAddress): ClusterNode | undefined {
+  const wanted = formatAddress(address)
+  return topology.nodes.find(
+    ({id, reach}) =>
+      reach.kind === 'unreachable' &&
+      topology.nodes.some(
+        (sayer) =>
+          sayer.reach.kind === 'reached' &&
+          sayer.reach.view.entries.some((entry) => entry.id === id && formatAddress(entry.announced) === wanted),
+      ),
+  )
+}
+
 /** As `findNode`. @throws UsageError when no node fits, listing the known ones. */
 export function requireNode(topology: Topology, text: string): ClusterNode {
   const node = findNode(topology, text)

@@ -2,9 +2,13 @@
 import type {
   AtomicFamily,
   CommandAnswer,
+  CommandTrial,
   FailoverWay,
+  ForbiddenRights,
   MigrateRequest,
+  NamedClient,
   NodePort,
+  Presence,
   RestoreOptions,
   SerialisedKey,
   SlotMigration,
@@ -30,7 +34,7 @@ import {clusterInfoOf, viewOf} from './view.ts'
 export class FakePort implements NodePort {
   readonly address: NodeAddress
   readonly internalAddress: NodeAddress
-  readonly wantsLogin = false
+  readonly peerLogin = undefined
   readonly #cluster: FakeCluster
   readonly #server: FakeServer
   #isClosed = false
@@ -282,6 +286,13 @@ export class FakePort implements NodePort {
     })
   }
 
+  findForbidden(trials: readonly CommandTrial[], user = 'default'): Promise<ForbiddenRights> {
+    return this.#call({kind: 'findForbidden', text: user}, (server) => ({
+      user,
+      forbidden: trials.map(({right}) => right).filter((right) => server.forbidden.has(right)),
+    }))
+  }
+
   listUsers(): Promise<readonly string[]> {
     return this.#call({kind: 'listUsers'}, ({users}) =>
       [...users].map(([name, rules]) => `user ${name} ${rules}`).sort(),
@@ -297,6 +308,43 @@ export class FakePort implements NodePort {
 
   openSnapshot(): Promise<Snapshot> {
     return this.#call({kind: 'openSnapshot'}, (server) => snapshotOf(server.keyspace))
+  }
+
+  openPresence(onLost: () => void): Presence {
+    let id: string | undefined
+    const leave = (): void => {
+      if (id !== undefined) this.#server.clients.delete(id)
+      id = undefined
+    }
+    let isClosed = false
+    return {
+      announce: (name) =>
+        this.#call({kind: 'announce', text: name}, ({clients, down}) => {
+          if (isClosed || down) throw new NodeError('closed', formatAddress(this.address), 'the connection was ended')
+          id ??= this.#cluster.freshId()
+          const end = (): void => {
+            leave()
+            if (!isClosed) setImmediate(onLost)
+          }
+          clients.set(id, {name, spokeAtMs: performance.now(), end})
+        }),
+      close: () => {
+        isClosed = true
+        leave()
+      },
+    }
+  }
+
+  listNamedClients(prefix: string): Promise<readonly NamedClient[]> {
+    return this.#call({kind: 'listNamedClients'}, ({clients}) =>
+      [...clients]
+        .filter(([, {name}]) => name.startsWith(prefix))
+        .map(([id, {name, spokeAtMs}]) => ({id, name, idleMs: performance.now() - spokeAtMs})),
+    )
+  }
+
+  killClient(id: string): Promise<void> {
+    return this.#call({kind: 'killClient', text: id}, ({clients}) => clients.get(id)?.end())
   }
 
   close(): void {

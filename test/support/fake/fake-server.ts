@@ -7,7 +7,7 @@ import type {NodeError} from '../../../src/lib/errors.ts'
 import {replyError} from '../../../src/lib/redis/reply-errors.ts'
 import {SLOT_COUNT} from '../../../src/lib/slots/slot.ts'
 import type {SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
-import {formatAddress, type NodeAddress, type NodeId} from '../../../src/lib/topology/model.ts'
+import {formatAddress, type NodeAddress, type NodeId, type ServerInfo} from '../../../src/lib/topology/model.ts'
 import {Keyspace} from './keyspace.ts'
 
 /** What one server believes about a member, itself included. */
@@ -32,6 +32,8 @@ export interface FakeServerOptions {
 export class FakeServer {
   id: NodeId
   readonly address: NodeAddress
+  /** Of its process; a restart gives another. */
+  runId: string
   readonly busPort: number
   readonly hasFunctions: boolean
   readonly settings: Map<string, string>
@@ -56,6 +58,12 @@ export class FakeServer {
   clockSkewMs = 0
   /** Rules by name, as ACL LIST tells them. */
   readonly users = new Map([['default', 'on nopass ~* +@all']])
+  /** Connections with a name, by their IDs. */
+  readonly clients = new Map<string, {name: string; spokeAtMs: number; readonly end: () => void}>()
+  /** "+migrate": what our user may not run there. */
+  readonly forbidden = new Set<string>()
+  /** What it says beside or instead of what the fake knows by itself. */
+  infoOverrides: Partial<ServerInfo> = {}
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
   hasConfigFile = false
@@ -69,6 +77,7 @@ export class FakeServer {
   constructor(options: FakeServerOptions, resolve: (id: NodeId) => FakeServer | undefined) {
     this.id = options.id
     this.address = options.address
+    this.runId = `run of ${options.id}`
     this.busPort = options.address.port + 10_000
     this.hasFunctions = options.hasFunctions
     this.settings = new Map(options.settings)

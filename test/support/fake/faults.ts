@@ -39,9 +39,13 @@ const READING = [
   'listFunctions',
   'dumpFunctions',
   'listUsers',
+  'findForbidden',
   'openSnapshot',
   'readAtomicFamily',
   'listSlotMigrations',
+  'announce',
+  'listNamedClients',
+  'killClient',
 ] as const
 
 export type CallKind = (typeof CHANGING)[number] | (typeof READING)[number]

@@ -27,6 +27,7 @@ export function viewOf(server: FakeServer, isReachable: (id: NodeId) => boolean)
     serverInfo: {
       flavour: server.keyspace.databaseCount > 1 ? 'valkey' : 'redis',
       version,
+      runId: server.runId,
       isClusterEnabled: true,
       isLoading: false,
       usedMemoryBytes: server.maxMemory.used,
@@ -36,8 +37,10 @@ export function viewOf(server: FakeServer, isReachable: (id: NodeId) => boolean)
       replicationOffset: 0,
       isPrimaryLinkUp: server.me.primaryId === undefined ? undefined : isReachable(server.me.primaryId),
       primaryLastIoSeconds: server.isReplica ? 0 : undefined,
+      primaryLinkDownSeconds: server.isReplica && !isReachable(server.me.primaryId ?? '') ? 1 : undefined,
       availabilityZone: undefined,
       opsPerSecond: 0,
+      ...server.infoOverrides,
     },
   }
 }

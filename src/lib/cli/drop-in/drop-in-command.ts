@@ -8,7 +8,7 @@ import type {InferredFlags} from '@oclif/core/interfaces'
 import type {EngineListener} from '../../engine/events.ts'
 import type {ClusterSession} from '../../engine/session.ts'
 import {CancelledError} from '../../errors.ts'
-import type {ConnectionOptions} from '../../redis/connect.ts'
+import type {ConnectionOptions} from '../../redis/connection-options.ts'
 import {cleanLines} from '../../render/clean.ts'
 import {furtherErrors, passesCheck, renderCheck} from '../../render/drop-in/check.ts'
 import {renderDropInFailure, renderUnreachable} from '../../render/drop-in/failure.ts'
@@ -150,6 +150,14 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
   protected override async confirm(question: string): Promise<void> {
     if (this.options.yes || (await this.isAccepted(question))) return
     throw new CancelledError('The answer was not "yes": nothing was changed')
+  }
+
+  protected override get commandLine(): string {
+    return `rcluster --cluster ${[this.commandName.replace('drop-in ', ''), ...this.words].join(' ')}`
+  }
+
+  protected override get takingFlag(): string {
+    return '--cluster-take-lock'
   }
 
   /** What the native commands show has no place in this form. */

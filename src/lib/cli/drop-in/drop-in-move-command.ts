@@ -22,6 +22,7 @@ export abstract class DropInMoveCommand<T extends typeof Command = typeof Comman
    */
   protected async checkBeforeMoves(session: ClusterSession, {listsNodes}: {listsNodes: boolean}): Promise<boolean> {
     this.complainOfUnreachable(session.topology)
+    await this.lockCluster(session)
     await waitUntilFitForJoins(session, this.stopSignal).catch(() => undefined)
     this.stopSignal.throwIfAborted()
     return this.showCheck(session, {listsNodes})

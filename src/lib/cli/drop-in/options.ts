@@ -96,4 +96,6 @@ export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string
   ['--cluster-from-pass', {takes: 'value', flag: 'from-pass'}],
   ['--cluster-from-askpass', {takes: 'nothing', flag: 'from-askpass'}],
   ['--cluster-use-atomic-slot-migration', {takes: 'nothing', flag: 'atomic'}],
+  // Ours: neither CLI has a lock to take.
+  ['--cluster-take-lock', {takes: 'nothing', flag: 'take-lock'}],
 ])

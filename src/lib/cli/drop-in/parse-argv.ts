@@ -111,7 +111,9 @@ function readTokens(argv: readonly string[]): Tokens {
     }
     if (!token.startsWith('-')) {
       // As there: words may follow later when none came first. What it would drop then is refused here.
-      if (subcommand === undefined || words.length > 0) throw new UsageError(`[ERR] Unexpected argument: '${token}'`)
+      if (subcommand === undefined || words.length > 0) {
+        throw new UsageError(`[ERR] Unexpected argument: '${withoutSecret(token, argv[at - 2])}'`)
+      }
       words = wordsFrom(argv, at - 1)
       at += words.length - 1
       continue
@@ -123,6 +125,11 @@ function readTokens(argv: readonly string[]): Tokens {
   // The door looked for it, but it may have been the value of another option.
   if (subcommand === undefined) throw unrecognized('--cluster')
   return {subcommand, words, flags}
+}
+
+/** An option that was left without its value swallows the next one: the word after that may be a password. */
+function withoutSecret(token: string, wordBefore: string | undefined): string {
+  return wordBefore === '-a' || wordBefore === '--pass' ? '…' : token
 }
 
 function wordsFrom(argv: readonly string[], at: number): string[] {
