@@ -277,9 +277,11 @@ class Round {
       (await lookAround(this.#stage)).flatMap(({lines}) => lines.map(({id, address}) => [id, address])),
     )
     return this.#commands.flatMap(({events}) =>
-      events.flatMap(({kind, slots, to, time}) => {
-        if (kind !== 'slots-moved' || !Array.isArray(slots)) return []
-        return [{slots: new Set<number>(slots), to: addresses.get(to ?? '') ?? '', atMs: Date.parse(time)}]
+      events.flatMap(({kind, slot, slots, to, time}) => {
+        // Keys that a target confirmed are its own from then on, whoever gets their slot in the end.
+        const came = kind === 'slots-moved' && Array.isArray(slots) ? slots : kind === 'keys-moved' ? [slot ?? -1] : []
+        if (came.length === 0) return []
+        return [{slots: new Set<number>(came), to: addresses.get(to ?? '') ?? '', atMs: Date.parse(time)}]
       }),
     )
   }

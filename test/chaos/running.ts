@@ -9,6 +9,8 @@ export const COMMAND_DEADLINE_MS = 120_000
 export interface EngineLine {
   readonly time: string
   readonly kind: string
+  /** Of keys that moved, key by key. */
+  readonly slot?: number
   readonly slots?: readonly number[] | number
   readonly to?: string
 }

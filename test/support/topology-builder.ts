@@ -147,6 +147,7 @@ function assemble(
     owners,
     uncovered: rangesFromSlots([...owners.keys()].filter((slot) => !isServed(owners[slot]))),
     openSlots: [...openSlots].sort((a, b) => a.slot - b.slot),
+    staleMarks: [],
     disagreements: [],
     membershipGaps: [],
     handshakes: [],

@@ -511,7 +511,14 @@ class MoveRun {
                 .catch(() => undefined)
           }
         }
-        const isAgreed = marked.length === 0 && topology.disagreements.length === 0
+        const stale = topology.staleMarks.filter(({slot}) => this.#done.has(slot))
+        for (const {slot, primary} of stale) {
+          await this.#session
+            .node(primary)
+            .setStable(slot)
+            .catch(() => undefined)
+        }
+        const isAgreed = marked.length + stale.length === 0 && topology.disagreements.length === 0
         if (isAgreed && lagging.length === 0) return topology
         agreedSinceMs = isAgreed ? Math.min(agreedSinceMs, performance.now()) : Number.POSITIVE_INFINITY
         // Where all agree on another owner there is nothing to wait for.

@@ -38,6 +38,7 @@ export type Finding = FindingBase &
         readonly id:
           | 'cluster-down'
           | 'replica-link-down'
+          | 'stale-mark'
           | 'stray-replica'
           | 'loading-node'
           | 'orphaned-primary'

@@ -22,7 +22,7 @@ import {
   replicaLinksDown,
   strayReplicas,
 } from './shard-rules.ts'
-import {clusterDown, disagreements, openSlots, uncoveredSlots} from './slot-rules.ts'
+import {clusterDown, disagreements, openSlots, staleMarks, uncoveredSlots} from './slot-rules.ts'
 
 const RULES: readonly ((topology: Topology) => readonly Finding[])[] = [
   mergedClustersFound,
@@ -30,6 +30,7 @@ const RULES: readonly ((topology: Topology) => readonly Finding[])[] = [
   uncoveredSlots,
   disagreements,
   openSlots,
+  staleMarks,
   unreachableNodes,
   movedAway,
   failedNodes,

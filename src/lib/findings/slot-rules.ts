@@ -166,6 +166,28 @@ export function openSlotFindings(topology: Topology, open: readonly OpenSlot[]):
   })
 }
 
+/** One finding a replica. */
+export function staleMarks(topology: Topology): readonly Finding[] {
+  const slotsByReplica = new Map<NodeId, number[]>()
+  for (const {slot, replica} of topology.staleMarks) {
+    const slots = slotsByReplica.get(replica)
+    if (slots) slots.push(slot)
+    else slotsByReplica.set(replica, [slot])
+  }
+  return [...slotsByReplica].map(([replica, slots]): Finding => {
+    const ranges = rangesFromSlots(slots)
+    const [is, them] = slots.length === 1 ? ['is', 'it'] : ['are', 'them']
+    return {
+      id: 'stale-mark',
+      severity: 'error',
+      message: `${nameSlots(ranges)} ${is} marked as open on ${labelId(topology, replica)}, a replica whose primary has closed ${them}: if it takes over, ${them === 'it' ? 'it is' : 'they are'} open again`,
+      nodes: [replica],
+      slots: ranges,
+      suggestions: [`rcluster fix ${seedAddress(topology)}`],
+    }
+  })
+}
+
 /** The ends of a move that did not end, when all marks tell of that one move and an end of it owns the slot. */
 export function moveOf(open: OpenSlot): {from: NodeId; to: NodeId} | undefined {
   const [first, ...others] = [

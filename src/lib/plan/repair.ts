@@ -93,6 +93,7 @@ export function planRepairs(topology: Topology, evidence: KeyEvidence, options: 
   const repairs = [
     ...(moved.length > 0 ? [reMeeting(topology, moved)] : []),
     ...hidden.map(([id, keys]) => revealing(topology, id, keys)),
+    ...staleMarks(topology),
     ...putTogether(topology, facts, verdicts),
   ].sort((a, b) => stageOf(a) - stageOf(b) || firstSlot(a) - firstSlot(b) || compare(describeEnds(a), describeEnds(b)))
   const plan = withoutBlocked(topology, repairs, options, evidence)
@@ -202,6 +203,22 @@ function revealing(topology: Topology, at: NodeId, keys: number): Repair {
     why: `the node has ${keys === 1 ? '1 key' : `${keys} keys`} in slots that are not its own, and does not tell which slots: it is made to show them`,
     evidence: witnesses(topology, [], {kind: 'reveal', at}),
   }
+}
+
+/** A replica takes no SETSLOT, but what its primary is told it is told as well. */
+function staleMarks(topology: Topology): Repair[] {
+  return [...new Set(topology.staleMarks.map(({primary}) => primary))].map((primary) => {
+    const marks = topology.staleMarks.filter((mark) => mark.primary === primary)
+    const act = {kind: 'close', at: [primary]} as const
+    const replicas = [...new Set(marks.map(({replica}) => replica))].flatMap((id) => topology.nodesById.get(id) ?? [])
+    return {
+      act,
+      slots: formatSlots([...new Set(marks.map(({slot}) => slot))]),
+      risk: 'safe',
+      why: `marked on ${listNodes(replicas)} only, whose primary has closed them; it passes on that they are closed`,
+      evidence: witnesses(topology, [], act),
+    }
+  })
 }
 
 function putTogether(

@@ -17,6 +17,7 @@ import {
   type NodeView,
   type OpenSlot,
   type Shard,
+  type StaleMark,
   type Topology,
 } from './model.ts'
 
@@ -58,6 +59,7 @@ export function mergeViews(input: MergeInput): Topology {
     owners,
     uncovered: rangesFromSlots(owners.flatMap((owner, slot) => (isReached(owner) ? [] : [slot]))),
     openSlots: openSlotsOf(views, owners),
+    staleMarks: staleMarksOf(views),
     disagreements: findDisagreements(maps),
     membershipGaps: membershipGapsOf(views, hearsayById),
     handshakes: handshakesOf(views),
@@ -170,17 +172,40 @@ function openSlotsOf(views: readonly NodeView[], owners: readonly (NodeId | unde
     bySlot.set(slot, marks)
     return marks
   }
-  const reached = new Set(views.map(({id}) => id))
+  const viewsById = new Map(views.map((view) => [view.id, view]))
   for (const view of views) {
     const own = ownEntry(view)
-    // Since Valkey 8 replicas repeat their primary's marks, a moment late: its own word is enough.
-    if (own?.role === 'replica' && own.primaryId !== undefined && reached.has(own.primaryId)) continue
+    // Since Valkey 8 replicas repeat their primary's marks: its own word is enough.
+    if (reachedPrimaryOf(view, viewsById)) continue
     for (const {slot, peer} of own?.migrating ?? []) at(slot).migrating.push({node: view.id, to: peer})
     for (const {slot, peer} of own?.importing ?? []) at(slot).importing.push({node: view.id, from: peer})
   }
   return [...bySlot]
     .sort(([a], [b]) => a - b)
     .map(([slot, {migrating, importing}]) => ({slot, owner: owners[slot], migrating, importing}))
+}
+
+/** The view of the primary that this one, a replica's, says it follows. */
+function reachedPrimaryOf(view: NodeView, viewsById: ReadonlyMap<NodeId, NodeView>): NodeView | undefined {
+  const own = ownEntry(view)
+  return own?.role === 'replica' && own.primaryId !== undefined ? viewsById.get(own.primaryId) : undefined
+}
+
+function staleMarksOf(views: readonly NodeView[]): StaleMark[] {
+  const viewsById = new Map(views.map((view) => [view.id, view]))
+  const found = views.flatMap((view): StaleMark[] => {
+    const primary = reachedPrimaryOf(view, viewsById)
+    const slots = markedSlots(view)
+    if (!primary || slots.size === 0) return []
+    const known = markedSlots(primary)
+    return [...slots].filter((slot) => !known.has(slot)).map((slot) => ({slot, replica: view.id, primary: primary.id}))
+  })
+  return found.sort((a, b) => a.slot - b.slot || (a.replica < b.replica ? -1 : 1))
+}
+
+function markedSlots(view: NodeView): ReadonlySet<number> {
+  const own = ownEntry(view)
+  return new Set([...(own?.migrating ?? []), ...(own?.importing ?? [])].map(({slot}) => slot))
 }
 
 function membershipGapsOf(views: readonly NodeView[], hearsayById: ReadonlyMap<NodeId, Hearsay>): MembershipGap[] {

@@ -156,6 +156,16 @@ export interface OpenSlot {
   readonly importing: readonly {readonly node: NodeId; readonly from: NodeId}[]
 }
 
+/**
+ * A mark that a replica has and its primary, which was reached, has not: Valkey's replicas keep the marks that were in the
+ * snapshot of a full synchronisation during which the slot was closed. It opens the slot once the replica takes over.
+ */
+export interface StaleMark {
+  readonly slot: number
+  readonly replica: NodeId
+  readonly primary: NodeId
+}
+
 /** Slots on whose owner the reached nodes differ, with every answer given. `owner: undefined` = "nobody". */
 export interface Disagreement {
   readonly ranges: SlotRanges
@@ -197,6 +207,8 @@ export interface Topology {
   /** Slots that no node claims, or whose claimant cannot be reached. */
   readonly uncovered: SlotRanges
   readonly openSlots: readonly OpenSlot[]
+  /** By slot, then by the replica's ID. */
+  readonly staleMarks: readonly StaleMark[]
   readonly disagreements: readonly Disagreement[]
   readonly membershipGaps: readonly MembershipGap[]
   /** Sorted by address. */
