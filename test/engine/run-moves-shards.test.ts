@@ -181,4 +181,30 @@ describe('a failover in mid-move', () => {
     expect(await leftOf(cluster, moves)).toEqual([])
     expectWhole(cluster, moves, contents)
   })
+
+  it('that takes the shard of the target apart leaves the slots of the other half to be brought home', async () => {
+    const cluster = new FakeCluster({replicas: 1})
+    fill(cluster, '0-3', 4)
+    const [target, heir] = [cluster.server(1), cluster.server(4)]
+    let moved = 0
+    const run = carryOut(cluster, movesOf(cluster, '0-3', 0, 1), {
+      limits,
+      patienceMs: 100,
+      listener: (event) => {
+        if (event.kind !== 'keys-moved' || ++moved !== 2) return
+        for (const server of cluster.servers) {
+          server.peers.get(heir.id)!.primaryId = undefined
+          server.assign(3, heir.id)
+          server.migrating.delete(3)
+        }
+        heir.bumpEpoch()
+      },
+    })
+    const error = await run.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    expect(error).toBeInstanceOf(InterruptedError)
+    expect((error as InterruptedError).details['left']).toContainEqual({slot: 3, from: heir.id, to: target.id})
+  })
 })

@@ -574,12 +574,18 @@ class MoveRun {
       return this.#cutOff(cause)
     }
     const open = new Set(topology.openSlots.map(({slot}) => slot))
+    // Of a shard that a failover took apart: they came to the member that does not lead it.
+    const strayed = new Map<number, NodeId>()
+    const apart = new Set(this.#shards.apart(topology).map(({id}) => id))
     for (const {slot, to} of this.#left()) {
-      if (!open.has(slot) && this.#shards.membersOf(to).has(topology.owners[slot] ?? '')) this.#done.add(slot)
+      const owner = topology.owners[slot] ?? ''
+      if (!this.#shards.membersOf(to).has(owner)) continue
+      if (apart.has(owner) && owner !== this.#shards.heirOf(topology, to)) strayed.set(slot, owner)
+      else if (!open.has(slot)) this.#done.add(slot)
     }
     const left = this.#left().map(({slot, from, to}) => ({
       slot,
-      from: this.#shards.heirOf(topology, from),
+      from: strayed.get(slot) ?? this.#shards.heirOf(topology, from),
       to: this.#shards.heirOf(topology, to),
     }))
     const openSlots = left.map(({slot}) => slot).filter((slot) => open.has(slot))
