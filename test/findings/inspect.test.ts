@@ -190,6 +190,14 @@ test('an open slot gives the command that finishes its move', () => {
   ])
 })
 
+test("a mark that only a replica has is told, and its primary's own marks are not told twice", () => {
+  const repeated = {...HEALTHY, a: {...a, migrating: {5: 'b'}}, a1: {...HEALTHY.a1, migrating: {5: 'b'}}}
+  expect(inspect(topologyOf(repeated)).map(brief)).toEqual(['error open-slot a,b 5'])
+  const finding = only({...HEALTHY, a1: {...HEALTHY.a1, importing: {9000: 'b', 9001: 'b'}}}, 'stale-mark')
+  expect(brief(finding)).toBe('error stale-mark a1 9000-9001')
+  expect(finding.suggestions).toEqual(['rcluster fix 127.0.0.1:7000'])
+})
+
 test.each<{name: string; spec: ClusterSpec}>([
   {name: 'ends that differ', spec: {...HEALTHY, a: {...a, migrating: {5: 'b'}}, c: {...c, importing: {5: 'a'}}}},
   {name: 'a stranger as an end', spec: {...HEALTHY, a: {...a, migrating: {5: 'f'}}}},

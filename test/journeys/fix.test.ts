@@ -355,6 +355,46 @@ forEachKind('fix', (kind) => {
 })
 
 /** The owner and another node have the first key with different values. */
+
+// Redis's replicas have no marks.
+forEachKind(
+  'fix on replicas that keep marks',
+  (kind) => {
+    let scene: Scene
+    afterEach(async () => {
+      await scene?.servers.stop()
+    })
+
+    test('takes away a mark that came with a snapshot and was closed while that was on its way', async () => {
+      scene = await openScene(kind, 1)
+      const [slot, primary, replica] = [9000, scene.at(0), scene.at(3)]
+      const settings = ['repl-diskless-sync-delay', '0', 'rdb-key-save-delay', '20000', 'repl-backlog-size', '16384']
+      await rawCommand(primary, ['CONFIG', 'SET', ...settings])
+      await scene.importing(slot, 0, 1)
+      await scene.servers.kill(3)
+      // More than the backlog holds, so that the replica needs all data anew.
+      const values = Array.from({length: 60}, (_, n) => ['SET', keyOf(0, n), 'x'.repeat(1000)])
+      await pipeline(primary, values)
+      await scene.servers.restart(3)
+      await eventually('the snapshot is taken', async () => {
+        return String(await rawCommand(primary, ['INFO', 'persistence'])).includes('rdb_bgsave_in_progress:1')
+      })
+      await scene.stable(slot, 0)
+      await eventually('the replica has its data', async () => {
+        return String(await rawCommand(replica, ['INFO', 'replication'])).includes('master_link_status:up')
+      })
+      const marks = async (): Promise<string> => String(await rawCommand(replica, ['CLUSTER', 'NODES']))
+      expect(await marks()).toContain(`[${slot}-<-`)
+      const {code, stdout} = await rcluster.run(['check', primary])
+      expect([code, stdout]).toEqual([1, expect.stringContaining('[stale-mark]')])
+      await rcluster.ok('fix', primary, '--yes')
+      expect(await marks()).not.toContain('[')
+      await rcluster.ok('check', primary)
+    })
+  },
+  ['valkey-8.1', 'valkey-9.1'],
+)
+
 async function tearApartWithTwin(scene: Scene, slot: number): Promise<void> {
   await rawCommand(scene.at(0), ['SET', keyOf(slot, 0), 'astray'])
   await scene.importing(slot, 1, 0)

@@ -274,3 +274,12 @@ describe('covering empty slots', () => {
     expect(cover('0-16383', {primaries: {A: '', B: ''}})).toEqual({A: '0-8191', B: '8192-16383'})
   })
 })
+
+it('has a primary close what only its replica marks', () => {
+  const topology = buildTopology({...WHOLE, replicas: {R: 'A', S: 'A'}})
+  const staleMarks = ['R', 'S'].flatMap((name) =>
+    [7, 9].map((slot) => ({slot, replica: nodeId(name), primary: nodeId('A')})),
+  )
+  const plan = describePlan({...topology, staleMarks}, evidence({}))
+  expect(plan).toEqual(['close A 7,9 safe'])
+})
