@@ -370,7 +370,10 @@ export class FakePort implements NodePort {
     const {script} = this.#cluster
     const address = formatAddress(this.address)
     if (this.#isDead) return new Promise<never>(() => {})
-    const call = script.note(words, this.#server.id)
+    const {slot = -1} = words
+    const {importing, migrating} = this.#server
+    const isKept = words.kind !== 'countKeys' || importing.has(slot) || migrating.has(slot)
+    const call = script.note(words, this.#server.id, isKept)
     if (!call) return new Promise<never>(() => {})
     const fail = (error: NodeError): never => {
       call.outcome = error.failure

@@ -81,7 +81,7 @@ export interface Fault {
 }
 
 export class Script {
-  /** Every call since the beginning, in the order carried out. */
+  /** Every call since the beginning, in the order carried out, but for counts of slots that are closed: there are too many. */
   readonly log: Call[] = []
   #fault: ((call: Call) => Fault | undefined) | undefined
   #crashAt = Number.POSITIVE_INFINITY
@@ -124,7 +124,7 @@ export class Script {
   }
 
   /** Undefined when it is never to be answered. */
-  note(words: CallWords, at: NodeId): Call | undefined {
+  note(words: CallWords, at: NodeId, isKept: boolean): Call | undefined {
     const isChanging = (CHANGING as readonly string[]).includes(words.kind)
     if (isChanging && this.#numbered + 1 >= this.#crashAt) this.#hasCrashed = true
     if (this.#hasCrashed) {
@@ -132,7 +132,7 @@ export class Script {
       return undefined
     }
     const call: Call = {...words, at, number: isChanging ? ++this.#numbered : 0}
-    this.log.push(call)
+    if (isKept) this.log.push(call)
     return call
   }
 
