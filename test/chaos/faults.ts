@@ -78,7 +78,9 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'too few replicas to write',
     strike: async (scene) => {
-      const place = scene.random.pick([scene.operation.from, scene.operation.to])
+      const {from, to} = scene.operation
+      // What a target of Redis's own migration refuses is lost (0006), and no tool sees this setting come in time.
+      const place = scene.random.pick(scene.stage.kind.name === 'redis-8.6' ? [from, from] : [from, to])
       await setting(scene, place, 'min-replicas-to-write', '5')
     },
   },

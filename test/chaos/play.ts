@@ -45,7 +45,7 @@ export function playFixedRounds(names: readonly ServerName[], firstSeed: number)
       const seeds = Array.from({length: count}, (_, n) => first + n)
       test.each(seeds)(
         'seed %i: well again by rcluster alone, every acknowledged write accounted for',
-        {timeout: 400_000},
+        {timeout: 600_000},
         async (seed) => {
           expect(await play(seed, kind)).toEqual([])
         },

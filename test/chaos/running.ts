@@ -3,7 +3,7 @@ import type {ChildProcess} from 'node:child_process'
 import type {Rcluster} from '../support/rcluster.ts'
 import type {EventLog} from './event-log.ts'
 
-/** Longer than what the engine tries on its own, for a node that stays away: a minute or so. */
+/** Since it last moved slots. Longer than what the engine tries on its own, for a node that stays away: a minute or so. */
 export const COMMAND_DEADLINE_MS = 120_000
 
 export interface EngineLine {
@@ -55,15 +55,20 @@ export function startCommand(rcluster: Rcluster, args: readonly string[], log: E
     for (const line of lines) {
       const event = parseEvent(line)
       if (event) events.push(event)
+      if (event?.kind === 'slots-moved') {
+        clearTimeout(timer)
+        timer = setTimeout(giveUp, COMMAND_DEADLINE_MS)
+      }
       if (event && (event.kind === 'retry' || event.kind === 'note' || event.kind === 'phase')) log.say(`  ${line}`)
     }
     for (const {at, resolve} of waiting) if (events.length >= at) resolve()
   })
   let isHung = false
-  const timer = setTimeout(() => {
+  const giveUp = (): void => {
     isHung = true
     child.kill('SIGKILL')
-  }, COMMAND_DEADLINE_MS)
+  }
+  let timer = setTimeout(giveUp, COMMAND_DEADLINE_MS)
   const command: Command = {
     child,
     events,
@@ -141,7 +146,7 @@ export function wrongEnd(
   wasKilled: boolean,
 ): string | undefined {
   const name = `rcluster ${args.join(' ')}`
-  if (isHung) return `${name} was not done after ${COMMAND_DEADLINE_MS} ms`
+  if (isHung) return `${name} did not get on for ${COMMAND_DEADLINE_MS} ms`
   if (code === undefined) return wasKilled ? undefined : `${name} was ended by a signal that nobody sent`
   if (code === 2 && instead) return undefined
   if (![0, 3, 4, 5, 130].includes(code) && !(code === 1 && args[0] === 'check')) {

@@ -308,6 +308,12 @@ forEachTerrain('slots of a node', ({open}) => {
     expect(Math.abs(((await source.readClock()) ?? 0) - Date.now())).toBeLessThan(5000)
   })
 
+  it('tells how many writes were refused for want of replicas', async () => {
+    const before = await source.countRefusedWrites()
+    await ground.refuseWrite(0, keyOf(30, 'a'))
+    expect(await source.countRefusedWrites()).toBe(before + 1)
+  })
+
   it('gives a slot to its target at an epoch above the source, once', async () => {
     await Promise.all([openSlot(22), openSlot(23)])
     await target.assignSlot(22, target.id)

@@ -12,6 +12,8 @@ export interface Ground {
   /** A client's SET at one node, which must own the slot. */
   set(node: number, key: Buffer, value: string, options?: {database?: number; ttlMs?: number}): Promise<void>
   loadFunction(node: number, library: string): Promise<void>
+  /** A client's write that a node, which must own the slot, refuses for want of replicas. */
+  refuseWrite(node: number, key: Buffer): Promise<void>
   stop(): Promise<void>
 }
 
@@ -43,6 +45,9 @@ export function forEachTerrain(title: string, define: (terrain: Terrain) => void
           loadFunction: async (node, library) => {
             cluster.server(node).functions.set(library, 'code')
           },
+          refuseWrite: async (node) => {
+            cluster.server(node).refusedWrites++
+          },
           stop: async () => cluster.close(),
         }
       },
@@ -72,6 +77,12 @@ export function forEachTerrain(title: string, define: (terrain: Terrain) => void
           loadFunction: async (node, library) => {
             const code = `#!lua name=${library}\nredis.register_function('${library}_f', function() return 1 end)`
             await rawCommand(at(node), ['FUNCTION', 'LOAD', code])
+          },
+          refuseWrite: async (node, key) => {
+            const asking = ['CONFIG', 'SET', 'min-replicas-to-write']
+            await rawCommand(at(node), [...asking, '1'])
+            await rawCommand(at(node), ['SET', key, 'value']).catch(() => undefined)
+            await rawCommand(at(node), [...asking, '0'])
           },
           stop,
         }

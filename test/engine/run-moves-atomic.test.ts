@@ -212,3 +212,55 @@ describe('a pair of nodes that cannot both', () => {
     expectWhole(cluster, moves, contents)
   })
 })
+
+describe('a target that refuses writes for want of replicas', () => {
+  const refusing = (cluster: FakeCluster, isTime: () => boolean): void => {
+    cluster.script.failWhen(() => {
+      if (isTime()) cluster.server(1).refusedWrites = 3
+      return undefined
+    })
+  }
+  const hasTaken = (cluster: FakeCluster) => (): boolean => cluster.server(1).owners[0] === cluster.server(1).id
+
+  it.each([
+    {family: 'pull', mover: 'migrate'},
+    {family: 'push', mover: 'atomic'},
+  ] as const)('may do so: nodes that $family go the way $mover', async ({family, mover}) => {
+    const {cluster, moves} = scene(family)
+    cluster.server(1).infoOverrides = {goodReplicas: 1}
+    const session = await openSession(cluster, [cluster.server(0).address])
+    const movers = await chooseMovers(session, moves, 'auto')
+    expect(new Set(movers.map((pair) => pair.mover))).toEqual(new Set([mover]))
+    if (mover === 'migrate') expect(movers[0]?.reason).toContain('min-replicas-to-write')
+  })
+
+  it('has its migration cancelled while that may be, and the keys go one by one', async () => {
+    const {cluster, moves, contents} = scene('pull')
+    cluster.migrations.steps = 50
+    refusing(cluster, () => kindsOf(cluster).includes('startSlotMigration'))
+    const events: EngineEvent[] = []
+    const outcome = await carryOut(cluster, moves, {listener: (event) => events.push(event)})
+    expect(outcome).toMatchObject({kind: 'done', slotsMoved: 5})
+    expect(kindsOf(cluster)).toContain('cancelSlotMigration')
+    expect(notesOf(events).join()).toContain('min-replicas-to-write')
+    expectWhole(cluster, moves, contents)
+  })
+
+  it('is told, with its slots, where it was too late for that', async () => {
+    const {cluster, moves} = scene('pull')
+    refusing(cluster, hasTaken(cluster))
+    const error = await carryOut(cluster, moves).then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    expect(error).toBeInstanceOf(InterruptedError)
+    expect((error as InterruptedError).message).toMatch(/took slots 0-3 .* keys of these slots may be lost/)
+  })
+
+  it('does not matter to nodes whose migration fails then', async () => {
+    const {cluster, moves, contents} = scene('push')
+    refusing(cluster, hasTaken(cluster))
+    expect(await carryOut(cluster, moves)).toMatchObject({kind: 'done', slotsMovedAtomically: 5})
+    expectWhole(cluster, moves, contents)
+  })
+})

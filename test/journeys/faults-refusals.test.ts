@@ -162,29 +162,13 @@ forEachKind(
       const ranges = JSON.parse(plan.stdout) as {result: {plan: {moves: {slot: number}[]}}}
       const open = new Set(await scene.openSlots())
       const slot = ranges.result.plan.moves.map((move) => move.slot).findLast((one) => !open.has(one)) ?? 0
-      await takeSlot(slot, a, c)
+      await scene.takeSlot(slot, a, c)
       const stopped = await run.ended
       await expectStopped(stopped, new RegExp(`slot ${slot} is no longer as planned`))
       expect(stopped.stderr).toContain('rcluster check')
       await scene.expectWhole()
-      await takeSlot(slot, c, a)
+      await scene.takeSlot(slot, c, a)
     })
-
-    /** As redis-cli moves one. */
-    async function takeSlot(slot: number, from: string, to: string): Promise<void> {
-      const [idFrom, idTo] = await Promise.all(
-        [from, to].map(async (address) => String(await rawCommand(address, ['CLUSTER', 'MYID']))),
-      )
-      await rawCommand(to, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', idFrom!])
-      await rawCommand(from, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', idTo!])
-      await eventually('it is empty', async () => {
-        const keys = (await rawCommand(from, ['CLUSTER', 'GETKEYSINSLOT', slot, 100], {asBuffers: true})) as Buffer[]
-        const {host, port} = splitAddress(to)
-        if (keys.length > 0) await rawCommand(from, ['MIGRATE', host, port, '', 0, 5000, 'KEYS', ...keys])
-        return keys.length === 0
-      })
-      for (const address of [to, from]) await rawCommand(address, ['CLUSTER', 'SETSLOT', slot, 'NODE', idTo!])
-    }
 
     test('is not disturbed by clients that delete, expire and rename keys', async () => {
       const [a, b] = ends()

@@ -6,7 +6,15 @@ import type {ChildProcess} from 'node:child_process'
 import {expect} from 'vitest'
 import {compareDigests, type DataSetDigest, digestDataSet, loadDataSet, startWriter, type Writer} from './live-load.ts'
 import type {Rcluster, RunResult} from './rcluster.ts'
-import {eventually, rawCommand, type ServerKind, type StartOptions, startServers, type TestServers} from './servers.ts'
+import {
+  eventually,
+  rawCommand,
+  type ServerKind,
+  type StartOptions,
+  splitAddress,
+  startServers,
+  type TestServers,
+} from './servers.ts'
 
 const UNTOUCHED = {missing: [], changed: [], added: [], duplicates: []}
 /** At the bandwidth below these take some seconds. */
@@ -196,6 +204,22 @@ export class FaultScene {
     await act()
     run.child.kill('SIGCONT')
     if (isClientBack) this.writer.thaw()
+  }
+
+  /** Another tool moves a slot, as redis-cli does. */
+  async takeSlot(slot: number, from: string, to: string): Promise<void> {
+    const [idFrom, idTo] = await Promise.all(
+      [from, to].map(async (address) => String(await rawCommand(address, ['CLUSTER', 'MYID']))),
+    )
+    await rawCommand(to, ['CLUSTER', 'SETSLOT', slot, 'IMPORTING', idFrom!])
+    await rawCommand(from, ['CLUSTER', 'SETSLOT', slot, 'MIGRATING', idTo!])
+    await eventually('it is empty', async () => {
+      const keys = (await rawCommand(from, ['CLUSTER', 'GETKEYSINSLOT', slot, 100], {asBuffers: true})) as Buffer[]
+      const {host, port} = splitAddress(to)
+      if (keys.length > 0) await rawCommand(from, ['MIGRATE', host, port, '', 0, 5000, 'KEYS', ...keys])
+      return keys.length === 0
+    })
+    for (const address of [to, from]) await rawCommand(address, ['CLUSTER', 'SETSLOT', slot, 'NODE', idTo!])
   }
 
   async openSlots(): Promise<number[]> {

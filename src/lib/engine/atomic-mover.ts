@@ -15,7 +15,8 @@ export interface AtomicPair {
 }
 
 export type MigrationEnd =
-  | {readonly kind: 'done'; readonly writePauseMs: number | undefined}
+  /** `mayLack`: the target refused writes meanwhile, and what it refuses is left out (seen on Redis 8.6.3). */
+  | {readonly kind: 'done'; readonly writePauseMs: number | undefined; readonly mayLack?: boolean}
   /** `isLasting`: another try would end the same. */
   | {readonly kind: 'failed'; readonly reason: string; readonly isLasting?: boolean}
 
@@ -43,16 +44,24 @@ export async function migrateSlots(
   slots: readonly number[],
   options: WatchOptions,
 ): Promise<MigrationEnd> {
+  const refusedBefore = await countRefused(pair)
+  const isRefusing = async (): Promise<boolean> => (await countRefused(pair)) > refusedBefore
   const id = await begin(pair, slots)
   if (typeof id !== 'string') return id
   let end: MigrationEnd | undefined
   try {
-    end = await watch(pair, id, options)
+    end = await watch(pair, id, isRefusing, options)
   } finally {
     end ??= await cancel(pair, id)
   }
   if (end.kind === 'failed') options.abort?.throwIfAborted()
+  else if (await isRefusing()) return {...end, mayLack: true}
   return end
+}
+
+/** Only Redis goes on when its target refuses writes. */
+async function countRefused({target, family}: AtomicPair): Promise<number> {
+  return family === 'pull' ? target.countRefusedWrites() : 0
 }
 
 /** The end that is asked for it. */
@@ -87,7 +96,12 @@ async function begin(pair: AtomicPair, slots: readonly number[]): Promise<string
 }
 
 /** undefined when it goes on and on, or the signal aborts. */
-async function watch(pair: AtomicPair, id: string, options: WatchOptions): Promise<MigrationEnd | undefined> {
+async function watch(
+  pair: AtomicPair,
+  id: string,
+  isRefusing: () => Promise<boolean>,
+  options: WatchOptions,
+): Promise<MigrationEnd | undefined> {
   const starter = starterOf(pair)
   let failingSince: number | undefined
   let stage = ''
@@ -98,6 +112,11 @@ async function watch(pair: AtomicPair, id: string, options: WatchOptions): Promi
       stage = migration.stage
       if (migration.status !== 'retrying') failingSince = undefined
       else failingSince ??= performance.now()
+      if (isUnderWay(migration) && (await isRefusing())) {
+        const late = await cancel(pair, id)
+        const reason = 'the target refuses writes for want of replicas (min-replicas-to-write)'
+        return late.kind === 'done' ? late : {kind: 'failed', reason, isLasting: true}
+      }
       const isGivenUp = failingSince !== undefined && performance.now() - failingSince > SERVER_RETRIES_MS
       if (isGivenUp) {
         const late = await cancel(pair, id)

@@ -30,6 +30,7 @@ export async function chooseMovers(
   return pairs.map(({from, to}) => {
     const why =
       whyNot(session, families, from, to) ??
+      whyNotWithReplicas(session, families, to) ??
       whyNotWith(databases.get(from) ?? 1) ??
       (wishes.isThrottled ? 'a bandwidth cannot be given to atomic slot migration' : undefined)
     if (why === undefined) return {from, to, mover: 'atomic'}
@@ -79,6 +80,21 @@ function isOfKnowingRelease(session: ClusterSession, id: NodeId): boolean {
 function whyNotWith(databaseCount: number): string | undefined {
   if (databaseCount <= 1) return undefined
   return `with ${databaseCount} databases, atomic slot migration of Valkey 9 mixes up writes of different databases`
+}
+
+/**
+ * Redis 8.6.3 loses keys: what its target refuses while too few replicas are good is left out, and the slots are handed over all
+ * the same. Valkey's migration fails then. goodReplicas is told only where min-replicas-to-write asks for some.
+ */
+function whyNotWithReplicas(
+  session: ClusterSession,
+  families: ReadonlyMap<NodeId, AtomicFamily | undefined>,
+  to: NodeId,
+): string | undefined {
+  const reach = session.topology.nodesById.get(to)?.reach
+  if (families.get(to) !== 'pull' || reach?.kind !== 'reached') return undefined
+  if (reach.view.serverInfo.goodReplicas === undefined) return undefined
+  return `${label(session, to)} has min-replicas-to-write, and Redis's atomic slot migration leaves out keys that are refused for it`
 }
 
 function label(session: ClusterSession, id: NodeId): string {

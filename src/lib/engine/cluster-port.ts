@@ -184,6 +184,8 @@ export interface NodePort {
 
   /** Asked by command, not by version. Once, then remembered; undefined where the node has neither. */
   readAtomicFamily(): Promise<AtomicFamily | undefined>
+  /** Writes that it has refused since it started for want of good replicas; 0 where the user may not ask. */
+  countRefusedWrites(): Promise<number>
   /**
    * Asked of the end that its family works from: the source of the slots ('push') or their target ('pull').
    * @returns the migration's ID, the same at both ends.

@@ -2,8 +2,9 @@
  * How is one job of slots brought to its target by atomic slot migration, whatever happens on the way? Looks, starts,
  * and looks again after whatever passes by itself. Safe to run again.
  */
-import {NodeError} from '../errors.ts'
-import type {NodeId, Topology} from '../topology/model.ts'
+import {InterruptedError, NodeError} from '../errors.ts'
+import {formatSlots} from '../slots/slot-ranges.ts'
+import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {type AtomicPair, migrateSlots} from './atomic-mover.ts'
 import type {EngineListener} from './events.ts'
 import type {Job} from './jobs.ts'
@@ -47,6 +48,7 @@ export async function moveJob(context: JobContext, job: Job): Promise<JobOutcome
       const end = await migrateSlots(pair, left, {deadlineMs, abort: context.abort})
       if (end.kind === 'done') {
         await requireMoved(context, pair, job.slots)
+        if (end.mayLack) throw new InterruptedError(...lossOf(pair, left))
         return {kind: 'moved', writePauseMs: end.writePauseMs}
       }
       failures++
@@ -60,6 +62,21 @@ export async function moveJob(context: JobContext, job: Job): Promise<JobOutcome
     await pause(backoffMs(attempt), context.abort)
     context.abort?.throwIfAborted()
   }
+}
+
+function lossOf({target}: AtomicPair, slots: readonly number[]): ConstructorParameters<typeof InterruptedError> {
+  const name = formatAddress(target.address)
+  const which = formatSlots(slots)
+  return [
+    `${name} took slots ${which} and refused writes meanwhile (NOREPLICAS): keys of these slots may be lost, since Redis's atomic slot migration goes on without what its target refuses`,
+    {
+      details: {mayLack: which},
+      suggestions: [
+        `Compare the keys of these slots with your last backup`,
+        `Before you go on, bring the replicas of ${name} back, or use --mover migrate`,
+      ],
+    },
+  ]
 }
 
 async function followFailovers(

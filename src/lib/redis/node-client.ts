@@ -321,6 +321,11 @@ export class NodeClient implements NodePort {
     return Array.isArray(pull) ? 'pull' : undefined
   }
 
+  async countRefusedWrites(): Promise<number> {
+    const text = await this.#ask(['INFO', 'errorstats'], textIn).catch(unless('permission', ''))
+    return Number(/^errorstat_NOREPLICAS:count=(\d+)/m.exec(text)?.[1] ?? 0)
+  }
+
   async startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
     const bounds = ranges.flatMap(({start, end}) => [start, end])
     if ((await this.readAtomicFamily()) === 'pull') {

@@ -173,6 +173,10 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'readAtomicFamily'}, ({atomicFamily}) => atomicFamily)
   }
 
+  countRefusedWrites(): Promise<number> {
+    return this.#call({kind: 'countRefusedWrites'}, ({refusedWrites}) => refusedWrites)
+  }
+
   startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
     const words = {kind: 'startSlotMigration', peer: target, text: formatRanges(ranges)} as const
     return this.#call(words, (server) => this.#cluster.migrations.start(this.#familyOf(server), server, ranges, target))

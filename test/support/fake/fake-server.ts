@@ -66,6 +66,8 @@ export class FakeServer {
   infoOverrides: Partial<ServerInfo> = {}
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
+  /** For want of good replicas. */
+  refusedWrites = 0
   hasConfigFile = false
   maxMemory = {used: 1_000_000, limit: 0}
   /** Grows with every change of what it believes. */

@@ -42,6 +42,7 @@ const READING = [
   'findForbidden',
   'openSnapshot',
   'readAtomicFamily',
+  'countRefusedWrites',
   'listSlotMigrations',
   'announce',
   'listNamedClients',
