@@ -4,9 +4,9 @@
  */
 import {ClusterError, InterruptedError, NodeError} from '../errors.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
-import {countSlots, formatRanges, formatSlots} from '../slots/slot-ranges.ts'
-import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {labelId, primaries, slotsOf} from '../topology/queries.ts'
+import {countSlots} from '../slots/slot-ranges.ts'
+import type {NodeId, Topology} from '../topology/model.ts'
+import {primaries, slotsOf} from '../topology/queries.ts'
 import type {BatchLimits} from './batches.ts'
 import {closeWhatCanBe} from './close-group.ts'
 import type {NodePort} from './cluster-port.ts'
@@ -18,15 +18,17 @@ import {type HeldAt, holdSetting, STAY_PUT} from './hold-setting.ts'
 import {formJobs, type Job} from './jobs.ts'
 import {countInAllDatabases, type GroupProgress, type MoverContext, moveGroup, noProgress} from './migrate-mover.ts'
 import {moveJob} from './move-job.ts'
+import {MoveLedger} from './move-ledger.ts'
 import {DEFAULT_MAX_PAUSE_MS, Pace} from './pace.ts'
 import {lookBeforeMoves, waitForForeignMigrations} from './preflight.ts'
-import {adviceAfter, DEFAULT_PATIENCE_MS, isTransient, longestPauseMs, Patience} from './retrying.ts'
+import {DEFAULT_PATIENCE_MS, isTransient, longestPauseMs, Patience} from './retrying.ts'
+import {RunEnding} from './run-ending.ts'
 import {type ClusterSession, internalAddress} from './session.ts'
-import {viewsOf, waitUntilSettled} from './settle.ts'
+import {SETTLE_DEADLINE_MS, viewsOf, waitUntilSettled} from './settle.ts'
 import {AstrayError, readOwnWords, ShardsAtStart} from './shards-at-start.ts'
 import {OwnWord} from './steps.ts'
 import {refuseObstacles} from './verdict.ts'
-import {mapBounded, orAbort, pause, pollUntil} from './waiting.ts'
+import {mapBounded, orAbort, pause} from './waiting.ts'
 import {wavesOf} from './waves.ts'
 import {Way} from './way.ts'
 
@@ -71,9 +73,6 @@ export interface MoveOutcome {
   readonly left: readonly SlotMove[]
 }
 
-/** Slots that all nodes give to somebody else for so long have been moved on. */
-const GONE_ELSEWHERE_MS = 2000
-const SETTLE_DEADLINE_MS = 15_000
 /** Of a shard that changes its primary nobody may claim the slots for a moment. */
 const ASTRAY_PATIENCE_MS = 5000
 /** Who has asked the run to stop does not wait for a node that is away as long as others do. */
@@ -106,9 +105,7 @@ class MoveRun {
   readonly #hostGate = new PairGate(1)
   readonly #pace: Pace
   readonly #slotsWithBigKeys: ReadonlySet<number>
-  readonly #done = new Set<number>()
-  /** Slots of which this run, or one before it, may have left a mark. */
-  readonly #opened = new Set<number>()
+  readonly #ledger: MoveLedger
   /** Bystanders that did not answer. */
   readonly #silent = new Set<NodeId>()
   readonly #ways = new Map<string, Way>()
@@ -119,7 +116,6 @@ class MoveRun {
   #longestWaitMs: number | undefined
   #words: ReadonlyMap<NodeId, OwnWord> = new Map()
   #shards!: ShardsAtStart
-  #keysMoved = 0
   #worstPauseMs = 0
   #slotsMovedAtomically = 0
   #failure: {error: unknown} | undefined
@@ -128,6 +124,7 @@ class MoveRun {
   constructor(session: ClusterSession, plan: MovePlan, options: RunOptions) {
     this.#session = session
     this.#plan = plan
+    this.#ledger = new MoveLedger(plan.moves)
     this.#options = options
     this.#migrateGate = new PairGate(options.concurrency ?? 1)
     this.#slotsWithBigKeys = new Set(plan.bigKeys?.keys.map(({slot}) => slot))
@@ -138,10 +135,10 @@ class MoveRun {
     })
     this.#listener = (event) => {
       if (event.kind === 'keys-moved') {
-        this.#keysMoved += event.keys
+        this.#ledger.keysMoved += event.keys
         this.#worstPauseMs = Math.max(this.#worstPauseMs, event.pauseMs ?? 0)
       }
-      if (event.kind === 'slots-moved') for (const slot of event.slots) this.#done.add(slot)
+      if (event.kind === 'slots-moved') for (const slot of event.slots) this.#ledger.done.add(slot)
       options.listener?.(event)
     }
   }
@@ -162,7 +159,7 @@ class MoveRun {
         if (index > 0 && !(await this.#isSettledAgain())) break
         await Promise.all(pairs.map((moves) => this.#movePair(moves, counts, topology)))
       }
-      await this.#verify()
+      await this.#end()
     }
     this.#pace.watch(this.#endsOfMigrates())
     try {
@@ -171,7 +168,16 @@ class MoveRun {
     } finally {
       this.#pace.close()
     }
-    return this.#outcome(this.#left().length > 0 ? 'stopped' : 'done')
+    return this.#outcome(this.#ledger.left().length > 0 ? 'stopped' : 'done')
+  }
+
+  /** @throws InterruptedError unless all nodes have the new owners. */
+  async #end(): Promise<void> {
+    const {abort} = this.#options
+    const ending = new RunEnding(this.#session, this.#shards, this.#ledger, {listener: this.#listener, abort})
+    if (abort?.aborted) throw ending.cutOff(abort.reason)
+    if (this.#failure) throw await ending.interrupted(this.#failure.error)
+    await ending.requireAgreement()
   }
 
   /** Between two waves: the first has changed config epochs that the second goes by. */
@@ -185,19 +191,15 @@ class MoveRun {
     return !this.#isStopping
   }
 
-  #left(): SlotMove[] {
-    return this.#plan.moves.filter(({slot}) => !this.#done.has(slot))
-  }
-
   #outcome(kind: 'done' | 'stopped'): MoveOutcome {
     return {
       kind,
-      slotsMoved: this.#done.size,
-      keysMoved: this.#keysMoved,
+      slotsMoved: this.#ledger.done.size,
+      keysMoved: this.#ledger.keysMoved,
       elapsedMs: performance.now() - this.#startedAt,
       worstPauseMs: this.#worstPauseMs,
       slotsMovedAtomically: this.#slotsMovedAtomically,
-      left: this.#left(),
+      left: this.#ledger.left(),
     }
   }
 
@@ -384,7 +386,7 @@ class MoveRun {
         this.#listener({kind: 'retry', slots: group.slots, attempt, reason: (error as Error).message})
         await pause(pauseMs, this.#options.abort)
       } finally {
-        for (const slot of progress.marked) this.#opened.add(slot)
+        for (const slot of progress.marked) this.#ledger.opened.add(slot)
       }
     }
   }
@@ -485,138 +487,6 @@ class MoveRun {
       // What stays open is seen, and told, at the end of the run.
       if (!(error instanceof ClusterError)) throw error
     }
-  }
-
-  /** All reached nodes must have the new owners; a source that kept its mark is told once more. */
-  async #verify(): Promise<void> {
-    if (this.#options.abort?.aborted) throw this.#cutOff(this.#options.abort.reason)
-    if (this.#failure) throw await this.#interrupted(this.#failure.error)
-    if (this.#done.size === 0) return
-    this.#listener({kind: 'phase', text: 'Checking that all nodes agree'})
-    const moved = this.#plan.moves.filter(({slot}) => this.#done.has(slot))
-    let lagging: readonly SlotMove[] = []
-    let agreedSinceMs = Number.POSITIVE_INFINITY
-    const settled = await pollUntil(
-      async () => {
-        const topology = await this.#session.refresh()
-        lagging = moved.filter(({slot, to}) => !this.#shards.membersOf(to).has(topology.owners[slot] ?? ''))
-        const marked = topology.openSlots.filter(({slot}) => this.#done.has(slot))
-        for (const {slot, migrating} of marked) {
-          const owner = topology.owners[slot]
-          for (const {node} of migrating) {
-            if (owner && node !== owner)
-              await this.#session
-                .node(node)
-                .assignSlot(slot, owner)
-                .catch(() => undefined)
-          }
-        }
-        const stale = topology.staleMarks.filter(({slot}) => this.#done.has(slot))
-        for (const {slot, primary} of stale) {
-          await this.#session
-            .node(primary)
-            .setStable(slot)
-            .catch(() => undefined)
-        }
-        const isAgreed = marked.length + stale.length === 0 && topology.disagreements.length === 0
-        if (isAgreed && lagging.length === 0) return topology
-        agreedSinceMs = isAgreed ? Math.min(agreedSinceMs, performance.now()) : Number.POSITIVE_INFINITY
-        // Where all agree on another owner there is nothing to wait for.
-        return performance.now() - agreedSinceMs > GONE_ELSEWHERE_MS ? false : undefined
-      },
-      {deadlineMs: SETTLE_DEADLINE_MS, signal: this.#options.abort},
-    )
-    if (this.#options.abort?.aborted) throw this.#cutOff(this.#options.abort.reason)
-    if (!settled) throw await this.#interrupted(this.#unsettled(lagging.map(({slot}) => slot)))
-    const apart = this.#shards.apart(settled)
-    if (apart.length > 1) throw await this.#interrupted(this.#fellApart(settled, apart))
-  }
-
-  #fellApart(topology: Topology, [heir, ...others]: readonly ClusterNode[]): InterruptedError {
-    const names = [heir, ...others].flatMap((node) =>
-      node ? [`${labelId(topology, node.id)} (slots: ${countSlots(node.ranges)})`] : [],
-    )
-    const seed = formatAddress(this.#session.seed)
-    return new InterruptedError(`a failover meanwhile took a shard apart: ${names.join(' and ')} each own slots`, {
-      suggestions: others.map(
-        ({id, ranges}) => `rcluster reshard ${seed} --from ${id} --to ${heir?.id} --slots-list ${formatRanges(ranges)}`,
-      ),
-    })
-  }
-
-  #unsettled(slots: readonly number[]): InterruptedError {
-    const {topology, seed} = this.#session
-    const suggestions = [`rcluster check ${formatAddress(seed)}`]
-    const isAgreed = slots.length > 0 && topology.disagreements.length === 0
-    const text = isAgreed
-      ? `somebody else has moved slots on: ${formatSlots(slots)}`
-      : 'the slots have moved, but not all nodes agree yet'
-    return new InterruptedError(text, {suggestions})
-  }
-
-  /** After a second signal, when nobody is asked any more. */
-  #cutOff(cause: unknown): InterruptedError {
-    const left = this.#left()
-    const unsure = left.map(({slot}) => slot).filter((slot) => this.#opened.has(slot))
-    return this.#failed(cause, left, {
-      openSlots: unsure,
-      text: unsure.length > 0 ? `; maybe open: ${formatSlots(unsure)}` : '',
-    })
-  }
-
-  /** What is true now, by another look: which slots have moved after all, which are open, and where that cannot be told. */
-  async #interrupted(cause: unknown): Promise<InterruptedError> {
-    let topology: Topology
-    try {
-      topology = await this.#session.observe()
-    } catch (error) {
-      if (!(error instanceof ClusterError)) throw error
-      return this.#cutOff(cause)
-    }
-    const open = new Set(topology.openSlots.map(({slot}) => slot))
-    // Of a shard that a failover took apart: they came to the member that does not lead it.
-    const strayed = new Map<number, NodeId>()
-    const apart = new Set(this.#shards.apart(topology).map(({id}) => id))
-    for (const {slot, to} of this.#left()) {
-      const owner = topology.owners[slot] ?? ''
-      if (!this.#shards.membersOf(to).has(owner)) continue
-      if (apart.has(owner) && owner !== this.#shards.heirOf(topology, to)) strayed.set(slot, owner)
-      else if (!open.has(slot)) this.#done.add(slot)
-    }
-    const left = this.#left().map(({slot, from, to}) => ({
-      slot,
-      from: strayed.get(slot) ?? this.#shards.heirOf(topology, from),
-      to: this.#shards.heirOf(topology, to),
-    }))
-    const openSlots = left.map(({slot}) => slot).filter((slot) => open.has(slot))
-    const isSilent = (id: NodeId): boolean => topology.nodesById.get(id)?.reach.kind !== 'reached'
-    const hidden = left.filter(
-      ({slot, from, to}) => this.#opened.has(slot) && !open.has(slot) && (isSilent(from) || isSilent(to)),
-    )
-    const silent = [...new Set(hidden.flatMap(({from, to}) => [from, to]).filter(isSilent))]
-    const names = silent.map((id) => labelId(topology, id)).join(', ')
-    const maybe = `; maybe open: ${formatSlots(hidden.map(({slot}) => slot))} (${names} cannot be asked)`
-    const text = `${openSlots.length > 0 ? `; open: ${formatSlots(openSlots)}` : ''}${hidden.length > 0 ? maybe : ''}`
-    return this.#failed(cause, left, {openSlots, text})
-  }
-
-  #failed(
-    cause: unknown,
-    left: readonly SlotMove[],
-    {openSlots, text}: {readonly openSlots: readonly number[]; readonly text: string},
-  ): InterruptedError {
-    const because = cause instanceof Error ? cause.message : String(cause)
-    const details = cause instanceof ClusterError ? cause.details : {}
-    const advice = cause instanceof NodeError ? adviceAfter(cause) : []
-    const suggestions = cause instanceof ClusterError ? [...cause.suggestions, ...advice] : []
-    return new InterruptedError(
-      `${this.#done.size} of ${this.#plan.moves.length} slots moved, then: ${because}${text}`,
-      {
-        details: {...details, slotsMoved: this.#done.size, keysMoved: this.#keysMoved, left, openSlots},
-        suggestions,
-        cause,
-      },
-    )
   }
 }
 

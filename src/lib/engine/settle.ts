@@ -9,6 +9,9 @@ import {formatAddress, type NodeEntry, type NodeId, type NodeView, type Topology
 import type {ClusterSession} from './session.ts'
 import {pollUntil} from './waiting.ts'
 
+/** For gossip to come around, before the first SETSLOT and after the last. */
+export const SETTLE_DEADLINE_MS = 15_000
+
 /** Sorted (id, config epoch, slots) of the primaries, as one view has it; a ghost without slots is no part of it. */
 function storyOf(view: NodeView, members: ReadonlySet<NodeId>): string {
   return view.entries
