@@ -36,9 +36,9 @@ test('messages and warnings are broken, commands to be pasted are not', () => {
   ])
 })
 
-test('stacks are for faults, and for what lies behind other errors', () => {
+test('stacks are for faults; of other errors it is told what lies behind them', () => {
   expect(renderError(new UsageError('no such node'), PLAIN_STYLE, true)).toBe('Error: no such node')
   const behind = new UsageError('no such file', {cause: new Error('ENOENT')})
-  expect(renderError(behind, PLAIN_STYLE, true)).toContain('Error: ENOENT\n    at ')
+  expect(renderError(behind, PLAIN_STYLE, true)).toBe('Error: no such file\nError: ENOENT')
   expect(renderError(new InternalError('broken'), PLAIN_STYLE, true)).toContain('\n    at ')
 })

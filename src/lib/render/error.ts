@@ -5,8 +5,8 @@ import type {Style} from './colour.ts'
 import {wrap} from './wrap.ts'
 
 /**
- * "Error: message", then each suggestion on a line of its own. What the person wanted stopped is no error. Verbose: stack
- * traces, for faults of ours from the very start.
+ * "Error: message", then each suggestion on a line of its own. What the person wanted stopped is no error. Verbose: what
+ * lies behind it, and for faults of ours their stack traces.
  */
 export function renderError(error: ClusterError, style: Style, isVerbose: boolean): string {
   const label = error.code === 'E_CANCELLED' ? '' : 'Error: '
@@ -14,9 +14,9 @@ export function renderError(error: ClusterError, style: Style, isVerbose: boolea
   const arrow = style.isUnicode ? '→' : '->'
   for (const suggestion of error.suggestions) lines.push(`  ${arrow} ${cleanLines(suggestion)}`)
   if (isVerbose) {
-    const first = error.code === 'E_INTERNAL' ? error : error.cause
-    for (let cause = first; cause instanceof Error; cause = cause.cause) {
-      lines.push(cleanLines(cause.stack ?? cause.message))
+    const isOurs = error.code === 'E_INTERNAL'
+    for (let cause = isOurs ? error : error.cause; cause instanceof Error; cause = cause.cause) {
+      lines.push(cleanLines((isOurs ? cause.stack : undefined) ?? `${cause.name}: ${cause.message}`))
     }
   }
   return lines.join('\n')
