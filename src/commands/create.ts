@@ -3,16 +3,20 @@ import {word} from '../lib/cli/args.ts'
 import {changeFlags, lockFlags, planFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
 import {requireDistinct} from '../lib/cli/node-argument.ts'
 import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
+import {announce, readAnnounceFacts} from '../lib/engine/announce.ts'
 import type {ClusterPort} from '../lib/engine/cluster-port.ts'
 import {createCluster} from '../lib/engine/create-cluster.ts'
 import {belongingsOf, meetNewcomers, type Newcomer, requireEmpty} from '../lib/engine/newcomers.ts'
 import {openSession} from '../lib/engine/session.ts'
+import {Stages, tellingHowFar} from '../lib/engine/stages.ts'
 import {pollUntil} from '../lib/engine/waiting.ts'
 import {UsageError} from '../lib/errors.ts'
 import {inspect} from '../lib/findings/inspect.ts'
+import {isAnnounced, planAnnouncement, requireSettable} from '../lib/plan/announce.ts'
 import {planCreate} from '../lib/plan/create.ts'
-import type {CreatePlan} from '../lib/plan/plan.ts'
+import type {Announcement, CreatePlan} from '../lib/plan/plan.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
+import {lostSettings, renderAnnouncement} from '../lib/render/announcement.ts'
 import {renderCreatePlan} from '../lib/render/plan.ts'
 import {formatRanges, parseRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
 import {isMapped} from '../lib/topology/inside-address.ts'
@@ -20,10 +24,18 @@ import {formatAddress, type NodeId, type Topology} from '../lib/topology/model.t
 import {countKeys, labelNode, slotsOf} from '../lib/topology/queries.ts'
 
 interface CreateReport {
-  readonly outcome: 'created' | 'planned' | 'already-there'
+  /** 'announced': the cluster was there already, and its nodes announce now what they are to. */
+  readonly outcome: 'created' | 'planned' | 'already-there' | 'announced'
   readonly plan: CreatePlan | undefined
   readonly nodes: readonly string[]
+  /** Absent where nothing was to be announced, or nothing has been. */
+  readonly announcement?: AnnouncementReport
   readonly elapsedMs: number
+}
+
+interface AnnouncementReport extends Announcement {
+  /** Nodes that forget it when they restart: they could not write their files. */
+  readonly lost: readonly string[]
 }
 
 /** Sixty nodes agree within seconds; what is not there after this will not come by waiting. */
@@ -36,6 +48,7 @@ export default class Create extends PlannedCommand<typeof Create> {
 
   static override description = [
     'The nodes must be in cluster mode, without keys, slots or fellow nodes. Replicas are kept off the host of their primary where that is possible. Returns when all nodes agree and serve.',
+    'Behind published ports --announce has the nodes send clients to the addresses named here, by settings of the servers (cluster-announce-*) that leave the traffic between the nodes alone where the servers have such. With --if-missing it does so for a cluster that is there.',
     'Exit codes: 0 created, or there already with --if-missing; 2 the words make no sense; 3 a node is not empty or not in cluster mode; 4 a node did not answer, or said no; 5 the nodes did not come together in time; 130 stopped.',
   ].join('\n\n')
   static override usage = ['create NODE… [--replicas N]', 'create --nodes NODE NODE … [--replicas N]']
@@ -44,6 +57,7 @@ export default class Create extends PlannedCommand<typeof Create> {
     '<%= config.bin %> create 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
     '<%= config.bin %> create --replicas 1 --nodes 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4',
     '<%= config.bin %> create 10.0.0.1 10.0.0.2 10.0.0.3 --if-missing --yes --json',
+    '<%= config.bin %> create 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002 --announce --dry-run',
   ]
 
   static override args = {
@@ -57,6 +71,10 @@ export default class Create extends PlannedCommand<typeof Create> {
     nodes: Flags.string({summary: 'The nodes, as flag values.', helpValue: 'NODE', multiple: true}),
     replicas: wholeNumber({summary: 'Replicas of each primary.', aliases: ['cluster-replicas']}),
     primaries: positiveInteger({summary: 'How many primaries; the other nodes become replicas.'}),
+    announce: Flags.boolean({
+      summary: 'Send clients to the addresses named here, where the nodes have others of their own.',
+      default: false,
+    }),
     'if-missing': Flags.boolean({
       summary: 'Succeed when these nodes are a healthy cluster already.',
       default: false,
@@ -76,6 +94,10 @@ export default class Create extends PlannedCommand<typeof Create> {
     const newcomers = await this.stoppable(meetNewcomers(port, addresses))
     if (this.flags['if-missing']) {
       const there = await this.#existing(port, newcomers)
+      if (there && this.flags.announce) {
+        const report = await this.#announceExisting(newcomers)
+        if (report) return report
+      }
       if (there) {
         const these = there.nodes.length === 1 ? 'this node is' : `these ${there.nodes.length} nodes are`
         this.print(`Nothing to do: ${these} a healthy cluster already.`)
@@ -92,7 +114,55 @@ export default class Create extends PlannedCommand<typeof Create> {
       ...(replicas === undefined ? {} : {replicas}),
       ...(primaries === undefined ? {} : {primaries}),
     })
-    return this.#create(plan, port, newcomers)
+    const announcement = this.flags.announce ? await this.#planAnnouncement(newcomers) : undefined
+    if (this.flags.announce && !announcement) {
+      this.note('The nodes know one another by these very addresses: there is nothing to announce.')
+    }
+    return this.#create(announcement ? {...plan, announcement} : plan, port, newcomers)
+  }
+
+  async #planAnnouncement(newcomers: readonly Newcomer[]): Promise<Announcement | undefined> {
+    return planAnnouncement(await this.stoppable(readAnnounceFacts(newcomers)), await this.usesTls())
+  }
+
+  /**
+   * For nodes that are a cluster already.
+   * @param saved what a plan that was saved says; else it is planned now.
+   * @returns undefined when there is nothing to do.
+   */
+  async #announceExisting(newcomers: readonly Newcomer[], saved?: Announcement): Promise<CreateReport | undefined> {
+    const facts = await this.stoppable(readAnnounceFacts(newcomers))
+    const announcement = saved ?? planAnnouncement(facts, await this.usesTls())
+    if (!announcement || isAnnounced(announcement, facts)) return undefined
+    requireSettable(announcement)
+    const startedAt = performance.now()
+    const ports = newcomers.map(({port: node}) => node)
+    await this.lockNodes(ports)
+    const report = {plan: undefined, nodes: ports.map(({address}) => formatAddress(address))}
+    this.print(`These ${plural(ports.length, 'node')} are a healthy cluster already.`)
+    this.print(`\n${renderAnnouncement(announcement, this.style)}`)
+    if (this.isSaving) this.note('No plan was written: there is nothing to create.')
+    const planned = {announcement: {...announcement, lost: []}}
+    if (this.flags['dry-run']) return {outcome: 'planned', ...report, ...planned, elapsedMs: 0}
+    await this.confirm('Announce these addresses?')
+    const announced = await this.#announce(announcement, newcomers)
+    return {outcome: 'announced', ...report, announcement: announced, elapsedMs: performance.now() - startedAt}
+  }
+
+  /** Of a cluster that serves. Tells what came of it. */
+  async #announce(announcement: Announcement, newcomers: readonly Newcomer[]): Promise<AnnouncementReport> {
+    const stages = new Stages({deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()})
+    const ports = newcomers.map(({port: node}) => node)
+    const nodes = await tellingHowFar(
+      'the cluster is there and serves, and is not announced as it should be',
+      `rcluster create ${ports.map(({address}) => formatAddress(address)).join(' ')} --if-missing --announce`,
+      () => announce(announcement, ports, stages),
+    )
+    const reason = nodes.find(({isLostBecause}) => isLostBecause !== undefined)?.isLostBecause
+    const lost = nodes.filter(({isLostBecause}) => isLostBecause !== undefined).map(({address}) => address)
+    if (reason !== undefined) this.warnOperator(lostSettings(lost, reason, announcement))
+    this.print(`All ${plural(nodes.length, 'node')} send clients to the announced addresses.`)
+    return {...announcement, lost}
   }
 
   protected override async applySaved(given: GivenPlan): Promise<CreateReport> {
@@ -113,6 +183,8 @@ export default class Create extends PlannedCommand<typeof Create> {
       const there = await this.#existing(port, newcomers)
       if (there) {
         this.requireNoShift(given, differencesFrom(saved, there))
+        const announced = saved.announcement && (await this.#announceExisting(newcomers, saved.announcement))
+        if (announced) return {...announced, plan: saved}
         this.print(`Nothing to do: ${plural(there.nodes.length, 'node')} are this very cluster already.`)
         return {
           outcome: 'already-there',
@@ -155,13 +227,15 @@ export default class Create extends PlannedCommand<typeof Create> {
       newcomers.map((newcomer) => newcomer.port),
       {deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()},
     )
-    const elapsedMs = performance.now() - startedAt
+    const {announcement} = created
+    const announced = announcement && {announcement: await this.#announce(announcement, newcomers)}
     await this.#rememberMapped(port, newcomers)
+    const elapsedMs = performance.now() - startedAt
     const replicaCount = newcomers.length - plan.primaries.length
     const counts = `${plural(plan.primaries.length, 'primary')} and ${plural(replicaCount, 'replica')}`
     const verdict = 'All nodes agree and serve, all 16384 slots are covered.'
     this.print(`Created a cluster of ${counts} in ${formatDuration(elapsedMs)}.\n${verdict}`)
-    return {outcome: 'created', ...report, plan: created, elapsedMs}
+    return {outcome: 'created', ...report, plan: created, ...announced, elapsedMs}
   }
 
   /** Behind published ports later commands find the nodes by what is known now. */

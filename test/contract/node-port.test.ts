@@ -304,6 +304,12 @@ forEachTerrain('slots of a node', ({open}) => {
     expect(port.map((error) => error?.failure)).toEqual(['closed', 'closed'])
   })
 
+  it('tells where it sends clients', async () => {
+    const places = await target.readToldPlaces()
+    expect(places.get(source.id)).toEqual(source.address)
+    expect(places.get(NOBODY)).toBeUndefined()
+  })
+
   it('tells what time it is', async () => {
     expect(Math.abs(((await source.readClock()) ?? 0) - Date.now())).toBeLessThan(5000)
   })

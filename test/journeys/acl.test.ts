@@ -138,6 +138,7 @@ forEachKind(
     test('check, info and wait', async () => {
       await run('check', [a])
       await run('info', [a])
+      await run('clients', [a])
       await run('wait', [a, '--for', 'healthy', '--timeout', '20'])
       await run('call', [a, '--', 'CLUSTER', 'MYID'])
       await expectMinimal('check', [a], ['+info'])

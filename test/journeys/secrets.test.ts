@@ -43,6 +43,7 @@ function commandLines(
     ['failover', e, '--yes', '--verbose'],
     ['fix', b, '--yes', '--verbose'],
     ['addresses'],
+    ['clients', `redis://default:${SECRET}@${a}`],
     ['del-node', b, d, '--drain', '--yes', '--verbose'],
     // What fails tells most.
     ['check', `redis://${SECRET}@${a}`],
@@ -57,7 +58,7 @@ function commandLines(
 
 const ENDS = [
   ...['create', 'import', 'info', 'check', 'add-node', 'add-node', 'reshard', 'apply', 'rebalance', 'call'],
-  ...['set-timeout', 'backup', 'wait', 'failover', 'fix', 'addresses', 'del-node', 'check'],
+  ...['set-timeout', 'backup', 'wait', 'failover', 'fix', 'addresses', 'clients', 'del-node', 'check'],
 ].map((name) => `${name} 0`)
 ENDS.push('check 4', 'reshard 2', 'import 4', 'create 3', 'check 0', 'info 0')
 

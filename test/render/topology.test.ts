@@ -70,6 +70,25 @@ describe('renderTopology', () => {
     `)
   })
 
+  test('addresses that differ are told apart', () => {
+    const topology = topologyOf({
+      a: {slots: '0-8191', epoch: 1, host: '10.9.0.1', internal: '172.17.0.2:6379'},
+      b: {slots: '8192-16383', epoch: 2, host: '172.17.0.3', internal: '172.17.0.3:7001'},
+    })
+    const headOf = (text: string): string | undefined => text.split('\n').find((line) => line.startsWith('Node'))
+    expect(headOf(renderTopology(topology, {...PLAIN_STYLE, columns: 120}))).toMatch(/Announced +Internal/)
+    expect(renderTopology(topology, {...PLAIN_STYLE, columns: 120})).toMatch(
+      /^127\.0\.0\.1:7000 .* 10\.9\.0\.1:7000 +172\.17\.0\.2:6379/m,
+    )
+    expect(topologyDocument(topology).nodes[0]).toMatchObject({
+      address: '127.0.0.1:7000',
+      announced: '10.9.0.1:7000',
+      internal: '172.17.0.2:6379',
+    })
+    const mapped = topologyOf({a: {slots: '0-16383', epoch: 1, host: '172.17.0.3', internal: '172.17.0.3:7000'}})
+    expect(headOf(renderTopology(mapped, PLAIN_STYLE))).toMatch(/Announced(?!.*Internal)/)
+  })
+
   test('ranges are left out where there is no room for them', () => {
     const narrow = renderTopology(topologyOf(LOADED), {...PLAIN_STYLE, columns: 60})
     expect(narrow).not.toContain('Ranges')
@@ -195,6 +214,7 @@ describe('documents', () => {
         "flags": [],
         "hostname": null,
         "id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "internal": null,
         "isReachable": true,
         "keys": 66667,
         "lagBytes": null,

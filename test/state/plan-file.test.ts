@@ -43,7 +43,14 @@ const CREATE: PlanFile = {
   command: {name: 'create', line: 'rcluster create …'},
   cluster: {...sketchCluster(THEN), ...emptyGround()},
   options: {},
-  plan: planCreate({nodes: [{id: A, address: {host: '10.0.0.1', port: 7000}}]}),
+  plan: {
+    ...planCreate({nodes: [{id: A, address: {host: '10.0.0.1', port: 7000}}]}),
+    announcement: {
+      way: 'name',
+      nodes: [{address: '10.0.0.1:7000', settings: [{name: 'cluster-announce-hostname', value: 'one'}]}],
+      warnings: [],
+    },
+  },
 }
 
 function emptyGround(): PlanFile['cluster'] {

@@ -9,7 +9,7 @@ import {optionNames} from '../../src/lib/state/plan-file.ts'
 const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   reshard: ['from', 'to', 'slots', 'slots-list'],
   rebalance: ['weight', 'threshold', 'use-empty'],
-  create: ['nodes', 'replicas', 'primaries', 'if-missing'],
+  create: ['nodes', 'replicas', 'primaries', 'if-missing', 'announce'],
   'add-node': ['replica', 'primary', 'rebalance'],
   'del-node': ['drain', 'watch'],
   fix: [],

@@ -33,12 +33,25 @@ export interface DockerHost {
   close(): Promise<void>
 }
 
-export async function openDockerHost(way: Way, containerCount: number): Promise<DockerHost> {
+export interface PublishOptions {
+  /** Where on the host, by the container's index; \`own\` is an address of the host that the containers reach. */
+  readonly at?: (index: number, own: string) => string
+  /** Bus ports, too: at the published port + 10000. Not by dnat. */
+  readonly hasBusPorts?: boolean
+}
+
+export async function openDockerHost(
+  way: Way,
+  containerCount: number,
+  {at = (index) => `127.0.0.1:${FIRST_PORT + index}`, hasBusPorts = false}: PublishOptions = {},
+): Promise<DockerHost> {
   const hasRoute = way !== 'no-route'
   const network = await openNetwork(containerCount + (hasRoute ? 1 : 0))
   const containers = network.hosts.slice(0, containerCount)
-  const published = containers.map((_, index) => `127.0.0.1:${FIRST_PORT + index}`)
-  const backs = containers.map(({address}) => `${address}:6379`)
+  const published = containers.map((_, index) => at(index, network.hosts[containerCount]?.address ?? '127.0.0.1'))
+  const fronts = [...published, ...(hasBusPorts ? published.map(busOf) : [])]
+  const clientBacks = containers.map(({address}) => `${address}:6379`)
+  const backs = [...clientBacks, ...(hasBusPorts ? clientBacks.map(busOf) : [])]
   const children: ChildProcess[] = []
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-ports-'))
   const island = hasRoute ? undefined : `rc${process.pid}-${path.basename(folder).slice(-6)}`
@@ -53,11 +66,11 @@ export async function openDockerHost(way: Way, containerCount: number): Promise<
     if (island !== undefined) {
       await run('ip', ['netns', 'add', island])
       await run('ip', ['-n', island, 'link', 'set', 'lo', 'up'])
-      const sockets = containers.map((_, index) => path.join(folder, String(index)))
+      const sockets = fronts.map((_, index) => path.join(folder, String(index)))
       children.push(await forward([], sockets, backs))
-      children.push(await forward(prefix, published, sockets))
+      children.push(await forward(prefix, fronts, sockets))
     } else if (way === 'proxy') {
-      children.push(await forward(prefix, published, backs))
+      children.push(await forward(prefix, fronts, backs))
     } else {
       await rewrite(prefix, published, backs)
     }
@@ -66,6 +79,12 @@ export async function openDockerHost(way: Way, containerCount: number): Promise<
     await close()
     throw error
   }
+}
+
+/** "127.0.0.1:17000" */
+function busOf(address: string): string {
+  const colon = address.lastIndexOf(':')
+  return `${address.slice(0, colon)}:${Number(address.slice(colon + 1)) + 10_000}`
 }
 
 async function forward(

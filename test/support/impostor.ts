@@ -5,7 +5,7 @@
  */
 import {type AddressInfo, createServer, type Server, type Socket} from 'node:net'
 import {ReplyReader} from '../../src/lib/redis/replies.ts'
-import {formatSlots} from '../../src/lib/slots/slot-ranges.ts'
+import {formatSlots, rangesFromSlots} from '../../src/lib/slots/slot-ranges.ts'
 
 export interface ImpostorNode {
   readonly id: string
@@ -194,6 +194,18 @@ export async function openImpostor(options: ImpostorOptions): Promise<Impostor> 
         return bulk(known.map((one) => nodeLine(one, node)).join(''))
       case 'INFO':
         return bulk(clusterInfo(known, node))
+      case 'SLOTS':
+        return list(
+          known.flatMap((one) =>
+            rangesFromSlots([...one.slots].sort((a, b) => a - b)).map(({start, end}) =>
+              list([
+                `:${start}\r\n`,
+                `:${end}\r\n`,
+                ...[one, ...known.filter(({primaryId}) => primaryId === one.id)].map(placeOf),
+              ]),
+            ),
+          ),
+        )
       case 'COUNTKEYSINSLOT':
         return ':0\r\n'
       case 'GETKEYSINSLOT':
@@ -241,6 +253,10 @@ export async function openImpostor(options: ImpostorOptions): Promise<Impostor> 
       default:
         return ok
     }
+  }
+
+  function placeOf({port, id}: ImpostorNode): string {
+    return list([bulk(texts.hostname || '127.0.0.1'), `:${port}\r\n`, bulk(id), list([])])
   }
 
   function nodeLine(one: ImpostorNode, teller: ImpostorNode): string {

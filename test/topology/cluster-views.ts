@@ -2,6 +2,7 @@
  * What would the nodes of a cluster report? Builds views from a few words a node, by way of CLUSTER NODES text.
  * A node's name is one or two hex digits; its ID repeats them, so IDs sort as names do.
  */
+import {parseAddress} from '../../src/lib/cli/node-argument.ts'
 import {mergeViews} from '../../src/lib/topology/merge-views.ts'
 import type {NodeId, NodeView, ServerInfo, Topology} from '../../src/lib/topology/model.ts'
 import {parseServerInfo} from '../../src/lib/topology/parse-info.ts'
@@ -27,6 +28,8 @@ export interface NodeSpec extends Looks {
   readonly sees?: Readonly<Record<string, Looks>>
   readonly state?: 'ok' | 'fail'
   readonly info?: Partial<ServerInfo>
+  /** Where it listens, as it tells us. */
+  readonly internal?: string
   /** Why it was not reached. */
   readonly unreachable?: string
 }
@@ -43,6 +46,7 @@ export function viewsOf(spec: ClusterSpec): NodeView[] {
     .map(([name, node]) => ({
       id: idOf(name),
       dialled: {host: '127.0.0.1', port: portOf(spec, name)},
+      internal: node.internal === undefined ? undefined : parseAddress(node.internal),
       entries: parseNodes(nodesText(spec, name)),
       clusterInfo: {
         state: node.state ?? 'ok',

@@ -187,9 +187,14 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     return this.#options
   }
 
+  /** Of the way to all nodes. */
+  protected async usesTls(): Promise<boolean> {
+    return (await this.connectionOptions()).tls !== undefined
+  }
+
   /** Closed when the command ends, whatever happens. */
-  protected async openPort(): Promise<ClusterPort> {
-    const options = await this.connectionOptions()
+  protected async openPort(changes: Partial<ConnectionOptions> = {}): Promise<ClusterPort> {
+    const options = {...(await this.connectionOptions()), ...changes}
     const {openClusterPort} = await import('../redis/connect.ts')
     const port = openClusterPort(options)
     this.#ports.push(port)

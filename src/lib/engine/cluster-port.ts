@@ -71,6 +71,13 @@ export interface SlotMigration {
   readonly writePauseMs: number | undefined
 }
 
+/** Where a node sends clients that ask it for the nodes. */
+export interface ToldPlace {
+  /** undefined: it tells no host for that node, and clients may only guess that it is the one they asked. */
+  readonly host: string | undefined
+  readonly port: number
+}
+
 /** As the protocol has it; bulk strings are Buffers. */
 export type CommandReply = Buffer | string | number | null | readonly CommandReply[]
 
@@ -146,6 +153,8 @@ export interface NodePort {
   /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
   readView(): Promise<NodeView>
   readClusterInfo(): Promise<ClusterInfo>
+  /** CLUSTER SLOTS, of which clients live: by ID, only nodes with slots and their replicas that have something. */
+  readToldPlaces(): Promise<ReadonlyMap<NodeId, ToldPlace>>
   /** How long a PING takes on a connection that does nothing else, in milliseconds. */
   measureLatency(): Promise<number>
   /** Clients other than ourselves that have said something within ten seconds; 0 where the node does not tell. A hint. */

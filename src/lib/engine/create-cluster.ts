@@ -3,6 +3,7 @@ import {ClusterError, NodeError} from '../errors.ts'
 import type {CreatePlan} from '../plan/plan.ts'
 import {countSlots, parseRanges, type SlotRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type NodeView} from '../topology/model.ts'
+import {announceBefore} from './announce.ts'
 import type {NodePort} from './cluster-port.ts'
 import {holdSetting, SYNC_AT_ONCE} from './hold-setting.ts'
 import {
@@ -23,6 +24,9 @@ import {mapBounded, pollUntil} from './waiting.ts'
 /** Of all nodes alone, some 50 and more ms apart. */
 const QUIET_LOOKS = 3
 const UNDO_DEADLINE_MS = 5000
+/** Nodes that reach one another shake hands in a second. */
+const TRY_ANNOUNCED_MS = 5000
+const TRY_EACH_MS = 50
 
 /**
  * Carries out `planned`; `ports` are its nodes, which must be empty. Returns when every node knows every other, all agree
@@ -36,13 +40,15 @@ export async function createCluster(
   options: StageOptions & EpochOptions,
 ): Promise<CreatePlan> {
   const stages = new Stages(options)
-  const points = await readMeetPoints(ports)
-  requireMeetable(points)
+  const inner = await readMeetPoints(ports)
+  requireMeetable(inner)
   const plan = withIds(planned, await startAfresh(ports, stages))
   const portOf = portFinder(ports)
   const kicked = options.keepsEpochs ? 1 : ports.length
+  const meeting = await meetingPoints(plan, inner, stages)
+  const {points} = meeting
 
-  await undoingOnFailure(ports, async () => {
+  await undoingOnFailure(ports, meeting.undo, async () => {
     stages.begin('Assigning slots')
     await mapBounded(plan.primaries, 64, async ({id, slots, configEpoch, replicas}) => {
       await portOf(id).setConfigEpoch(configEpoch)
@@ -51,11 +57,7 @@ export async function createCluster(
       await Promise.all(replicas.map((replica) => portOf(replica.id).setConfigEpoch(replica.configEpoch)))
     })
     stages.begin('Introducing the nodes to one another')
-    await introduce(points, points, {
-      deadlineMs: stages.leftMs,
-      signal: stages.signal,
-      isDone: () => true,
-    })
+    await introduceFirst(meeting, stages)
     stages.signal?.throwIfAborted()
     await takeLastSlots(
       plan.primaries.flatMap(({id, slots}) => {
@@ -81,6 +83,39 @@ export async function createCluster(
     () => assignRolesAndWait(plan, points, stages),
   )
   return plan
+}
+
+interface Meeting {
+  readonly points: readonly MeetPoint[]
+  /** For the introductions. */
+  readonly deadlineMs: number
+  readonly undo: () => Promise<void>
+}
+
+/** Where the nodes reach one another: where they listen, or at the addresses that they are to announce to each other. */
+async function meetingPoints(
+  {announcement}: CreatePlan,
+  inner: readonly MeetPoint[],
+  stages: Stages,
+): Promise<Meeting> {
+  if (announcement?.way !== 'address') {
+    return {points: inner, deadlineMs: Number.POSITIVE_INFINITY, undo: async () => {}}
+  }
+  stages.begin('Setting the announced addresses')
+  const {points, undo} = await announceBefore(announcement, inner, stages)
+  return {points, deadlineMs: TRY_ANNOUNCED_MS + TRY_EACH_MS * inner.length, undo}
+}
+
+async function introduceFirst({points, deadlineMs}: Meeting, stages: Stages): Promise<void> {
+  const {signal, leftMs} = stages
+  const work = (): Promise<void> =>
+    introduce(points, points, {deadlineMs: Math.min(leftMs, deadlineMs), signal, isDone: () => true})
+  if (deadlineMs === Number.POSITIVE_INFINITY) return work()
+  await tellingHowFar(
+    'that was at the addresses to be announced',
+    'Or leave --announce out, and map the addresses in the clients: rcluster clients prints the settings',
+    work,
+  )
 }
 
 function withIds(plan: CreatePlan, idNow: (id: NodeId) => NodeId): CreatePlan {
@@ -147,10 +182,15 @@ function portFinder(ports: readonly NodePort[]): (id: NodeId) => NodePort {
  * Nodes that did not become a cluster are made what they were, empty and apart, so that the next try finds them so. A
  * reset takes no keys from a primary: the server refuses it when there are any.
  */
-async function undoingOnFailure(ports: readonly NodePort[], work: () => Promise<void>): Promise<void> {
+async function undoingOnFailure(
+  ports: readonly NodePort[],
+  undoSettings: () => Promise<void>,
+  work: () => Promise<void>,
+): Promise<void> {
   try {
     await work()
   } catch (error) {
+    await undoSettings()
     const left = await resetAll(ports)
     if (!(error instanceof ClusterError)) throw error
     const undone =

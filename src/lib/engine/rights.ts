@@ -83,6 +83,7 @@ const JOIN_QUICKLY = only(
 export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
   check: LOOK,
   info: LOOK,
+  clients: [...LOOK, ...needed('+cluster|slots')],
   wait: LOOK,
   call: LOOK,
   create: [
@@ -91,6 +92,7 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...needed('+cluster|addslots +cluster|set-config-epoch +cluster|meet +cluster|setslot'),
     ...only('--replicas', '+cluster|replicate +ping'),
     ...only('nodes that were removed from a cluster a moment ago', '+cluster|reset'),
+    ...only('--announce', '+config|get +config|set +config|rewrite +cluster|slots'),
     ...JOIN_QUICKLY,
   ],
   'add-node': [

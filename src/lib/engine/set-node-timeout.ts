@@ -1,7 +1,7 @@
 /** How do all nodes of a cluster get the same cluster-node-timeout? Set, written to their files, read again. */
-import {NodeError} from '../errors.ts'
 import type {ClusterNode} from '../topology/model.ts'
 import {compareAddresses} from '../topology/queries.ts'
+import {failureOf, keepSettings} from './keep-setting.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
 
@@ -29,7 +29,7 @@ export function setNodeTimeout(session: ClusterSession, timeoutMs: number): Prom
   return mapBounded(nodesOf(session), 128, async (node) => {
     const failure = await failureOf(async () => session.node(node.id).writeConfig(SETTING, String(timeoutMs)))
     if (failure !== undefined) return {node, timeoutMs: undefined, failure, isLostBecause: undefined}
-    const isLostBecause = await failureOf(async () => session.node(node.id).rewriteConfig())
+    const isLostBecause = await keepSettings(session.node(node.id))
     const now = await readOne(session, node)
     const isTaken = now.timeoutMs === timeoutMs
     return {
@@ -50,15 +50,4 @@ async function readOne(session: ClusterSession, node: ClusterNode): Promise<Node
     text = await session.node(node.id).readConfig(SETTING)
   })
   return {node, timeoutMs: text === undefined ? undefined : Number(text), failure}
-}
-
-/** The message of the NodeError that `work` ends with; undefined when it ends well. */
-async function failureOf(work: () => Promise<void>): Promise<string | undefined> {
-  try {
-    await work()
-    return undefined
-  } catch (error) {
-    if (!(error instanceof NodeError)) throw error
-    return error.message
-  }
 }

@@ -80,6 +80,21 @@ export interface MovePlan {
   readonly warnings: readonly string[]
 }
 
+/** Settings by which the nodes send clients to the addresses at which they were named. */
+export interface Announcement {
+  /**
+   * 'clients': an address for clients alone. 'name': a hostname, for clients alone. 'address': one for the other nodes as
+   * well, which have to reach one another there.
+   */
+  readonly way: 'clients' | 'name' | 'address'
+  readonly nodes: readonly {
+    readonly address: string
+    /** In the order in which they are made. */
+    readonly settings: readonly {readonly name: string; readonly value: string}[]
+  }[]
+  readonly warnings: readonly string[]
+}
+
 /** A new cluster. */
 export interface CreatePlan {
   readonly version: 1
@@ -93,6 +108,8 @@ export interface CreatePlan {
     readonly configEpoch: number
     readonly replicas: readonly {readonly id: NodeId; readonly address: string; readonly configEpoch: number}[]
   }[]
+  /** Absent where nothing is to be announced. */
+  readonly announcement?: Announcement | undefined
   readonly warnings: readonly string[]
 }
 

@@ -16,6 +16,7 @@ import type {
   SlotMigration,
   Snapshot,
   SnapshotOptions,
+  ToldPlace,
 } from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
@@ -39,6 +40,7 @@ import {
   understood,
 } from './reply-shapes.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
+import {parseSlotsReply} from './slots-reply.ts'
 import {openSnapshot} from './snapshot-stream.ts'
 import {Wire, type WireOptions} from './wire.ts'
 
@@ -121,6 +123,10 @@ export class NodeClient implements NodePort {
 
   async readClusterInfo(): Promise<ClusterInfo> {
     return this.#ask(CLUSTER_INFO, readClusterInfo)
+  }
+
+  async readToldPlaces(): Promise<ReadonlyMap<NodeId, ToldPlace>> {
+    return this.#ask(['CLUSTER', 'SLOTS'], parseSlotsReply)
   }
 
   async measureLatency(): Promise<number> {

@@ -3,6 +3,7 @@ import type {CreatePlan, JoinPlan, MovePlan, Plan, RemovalPlan} from '../plan/pl
 import {rangesFromSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {plural} from './amounts.ts'
+import {renderAnnouncement} from './announcement.ts'
 import {renderBigKeys} from './big-keys.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -92,7 +93,8 @@ export function renderCreatePlan(plan: CreatePlan, style: Style): string {
   )
   const primaries = plan.primaries.length
   const total = `A cluster of ${plural(primaries, 'primary')} and ${plural(replicas, 'replica')}.`
-  return withWarnings(plan, style, [table, '', style.chalk.bold(total)])
+  const announcement = plan.announcement ? ['', renderAnnouncement(plan.announcement, style)] : []
+  return withWarnings(plan, style, [table, ...announcement, '', style.chalk.bold(total)])
 }
 
 export function renderJoinPlan(plan: JoinPlan, topology: Topology, style: Style): string {

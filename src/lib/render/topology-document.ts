@@ -7,8 +7,12 @@ import {keyCount, nodeState, replicaLagBytes} from './topology.ts'
 
 export interface NodeDocument {
   readonly id: NodeId
+  /** Where it was reached. */
   readonly address: string
+  /** What it tells for itself in CLUSTER NODES. */
   readonly announced: string
+  /** Where it listens, by its own word; null where it does not tell. */
+  readonly internal: string | null
   readonly hostname: string | null
   readonly role: 'primary' | 'replica'
   readonly primaryId: NodeId | null
@@ -69,11 +73,13 @@ export function topologyDocument(topology: Topology): TopologyDocument {
 }
 
 function nodeDocument(node: ClusterNode, topology: Topology): NodeDocument {
-  const info = node.reach.kind === 'reached' ? node.reach.view.serverInfo : undefined
+  const view = node.reach.kind === 'reached' ? node.reach.view : undefined
+  const {internal, serverInfo: info} = view ?? {}
   return {
     id: node.id,
     address: formatAddress(node.address),
     announced: formatAddress(node.announced),
+    internal: internal ? formatAddress(internal) : null,
     hostname: node.hostname ?? null,
     role: node.role,
     primaryId: node.primaryId ?? null,

@@ -2,6 +2,7 @@
 
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
+import {isSameAddress} from '../topology/inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
 import {seedAddress} from '../topology/queries.ts'
 import {formatBytes, formatCount, plural} from './amounts.ts'
@@ -83,6 +84,11 @@ function renderNodes(topology: Topology, style: Style): string {
   const idDigits = idLength(topology)
   const isMixed = new Set(topology.nodes.map((node) => viewOf(node)?.serverInfo.version).filter(Boolean)).size > 1
   const hasHostnames = topology.nodes.some(({hostname}) => hostname)
+  const isElsewhere = topology.nodes.some((node) => !isSameAddress(node.address, node.announced))
+  const isInside = topology.nodes.some((node) => {
+    const internal = viewOf(node)?.internal
+    return internal && !isSameAddress(internal, node.address) && !isSameAddress(internal, node.announced)
+  })
   const columns: Column[] = [
     {title: 'Node'},
     {title: 'ID'},
@@ -92,6 +98,8 @@ function renderNodes(topology: Topology, style: Style): string {
     {title: 'Memory', align: 'right'},
     ...(isMixed ? [{title: 'Version'}] : []),
     {title: 'State'},
+    ...(isElsewhere ? [{title: 'Announced'}] : []),
+    ...(isInside ? [{title: 'Internal'}] : []),
     ...(hasHostnames ? [{title: 'Hostname'}] : []),
   ]
   const listed = topology.shards.flatMap(({primary, replicas}) => [primary, ...replicas])
@@ -115,6 +123,8 @@ function renderNodes(topology: Topology, style: Style): string {
       memory === undefined ? '?' : formatBytes(memory),
       ...(isMixed ? [clean(view?.serverInfo.version ?? '?')] : []),
       paint(state.text),
+      ...(isElsewhere ? [clean(formatAddress(node.announced))] : []),
+      ...(isInside ? [view?.internal ? formatAddress(view.internal) : '?'] : []),
       ...(hasHostnames ? [clean(node.hostname ?? '')] : []),
     ]
   })

@@ -13,6 +13,7 @@ import type {
   SerialisedKey,
   SlotMigration,
   Snapshot,
+  ToldPlace,
 } from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
 import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
@@ -241,6 +242,14 @@ export class FakePort implements NodePort {
 
   reset(): Promise<void> {
     return this.#call({kind: 'reset'}, (server) => server.reset(this.#cluster.freshId()))
+  }
+
+  readToldPlaces(): Promise<ReadonlyMap<NodeId, ToldPlace>> {
+    return this.#call({kind: 'readToldPlaces'}, (server) => {
+      const owners = new Set(server.owners)
+      const told = [...server.peers.values()].filter(({id, primaryId}) => owners.has(id) || owners.has(primaryId ?? id))
+      return new Map(told.map(({id, address}) => [id, address]))
+    })
   }
 
   readConfig(name: string): Promise<string | undefined> {

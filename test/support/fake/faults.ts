@@ -29,6 +29,7 @@ const CHANGING = [
 const READING = [
   'readView',
   'readClusterInfo',
+  'readToldPlaces',
   'readDatabaseCount',
   'countKeys',
   'listKeys',
