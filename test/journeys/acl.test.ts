@@ -54,7 +54,8 @@ forEachKind(
     beforeAll(async () => {
       servers = await startServers(kind, 6, {
         hasConfigFile: true,
-        config: {'cluster-node-timeout': '1500'},
+        // A primary's PING to its replicas would be counted like one of ours.
+        config: {'cluster-node-timeout': '1500', 'repl-ping-replica-period': '3600', 'repl-timeout': '7200'},
       })
       alone = await startServers(kind, 1, {config: {'cluster-enabled': 'no'}})
       ;[a = '', b = '', c = '', d = '', e = '', f = ''] = servers.addresses
