@@ -58,13 +58,18 @@ function holds(what: string, pem: string): boolean {
 export function adviceOnSecretFile(file: string, flag: string): string | undefined {
   const mode = statSync(file, {throwIfNoEntry: false})?.mode ?? 0
   if ((mode & READABLE_BY_ALL) === 0) return undefined
-  return `Everybody on this machine can read ${flag} ${file}; nobody but you could after: chmod 600 ${file}`
+  return `Everybody on this machine can read ${flag} ${file}: chmod 600 ${file} keeps it to yourself`
 }
+
+/** Read once, however often it is asked for. */
+let stdin: string | undefined
 
 /** 0: stdin. @throws UsageError naming flag and file when it cannot be read. */
 export function readText(file: string | 0, flag: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    if (file !== 0) return readFileSync(file, 'utf8')
+    stdin ??= readFileSync(0, 'utf8')
+    return stdin
   } catch (error) {
     throw unreadable(flag, file === 0 ? '-' : file, error)
   }

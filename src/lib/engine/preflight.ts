@@ -183,7 +183,7 @@ async function probe(pair: Pair, key: Buffer, database: number): Promise<Verdict
         {
           about: 'route',
           message: `${source} cannot move keys to ${target}: ${error.message}`,
-          suggestions: [`Make ${target} reachable and writable for ${source}, then run the command again`],
+          suggestions: [suggestionOn(error, source, target)],
           details: {source, target, failure: error.failure},
           cause: error,
         },
@@ -191,6 +191,13 @@ async function probe(pair: Pair, key: Buffer, database: number): Promise<Verdict
       warnings: [],
     }
   }
+}
+
+function suggestionOn({failure, isFromTarget}: NodeError, source: string, target: string): string {
+  if (isFromTarget && (failure === 'auth' || failure === 'permission')) {
+    return `Say as whom ${source} is to log in there, in a file for --credentials: migrate-to ${target} USER PASSWORD`
+  }
+  return `Make ${target} reachable and writable for ${source}, then run the command again`
 }
 
 /** A migration that a killed run left behind ends by itself, within seconds. */

@@ -56,7 +56,7 @@ const MOVE: readonly Right[] = [
   ...only('how long big keys hold up their node, by type', '+type'),
   ...only('giving way when a node answers its clients late', '+ping'),
   ...only(
-    'keeping an emptied primary from following another; cluster-databases and node timeouts',
+    'keeping an emptied primary from following another; ports with TLS beside plain ones; cluster-databases and node timeouts',
     '+config|get +config|set',
   ),
   ...only('missing rights that are found before anything is changed', '+acl|dryrun', WITH_FUNCTIONS),

@@ -54,8 +54,6 @@ const SLOWEST_BYTES_PER_MS = 1000
 /** More than any server is set up with; one that has all that are asked for does not mean what it answers. */
 const MOST_DATABASES = 2 ** 24
 
-const BUS_OFFSET = 10_000
-
 /** A client that has been silent for longer is asleep. */
 const AWAKE_SECONDS = 10
 
@@ -71,8 +69,6 @@ export class NodeClient implements NodePort {
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
   #peerPort: Promise<number | undefined> | undefined
-  /** As the last view told. */
-  #busPort: number | undefined
   #nextSnapshot = 0
   #nextPresence = 0
   /** Sent with RESTORE, not answered yet. */
@@ -112,8 +108,6 @@ export class NodeClient implements NodePort {
 
   async #readPeerPort(): Promise<number | undefined> {
     const {port} = this.internalAddress ?? this.address
-    // The bus is so far above the port that the nodes use, unless it is set otherwise.
-    if (this.#busPort === port + BUS_OFFSET) return undefined
     const names = ['port', 'tls-port', 'tls-cluster']
     const told = await Promise.all(names.map((name) => this.readConfig(name).catch(unless('permission', undefined))))
     const [plain, tls, isTlsUsed] = told
@@ -140,7 +134,6 @@ export class NodeClient implements NodePort {
     const {flavour, version} = view.serverInfo
     const waitsForReplicas = flavour === 'valkey' && Number.parseInt(version, 10) >= 8
     const hasReplicas = view.entries.some((entry) => entry.primaryId === this.id)
-    this.#busPort = view.entries.find((entry) => entry.isMyself)?.busPort
     this.#setslotWires = waitsForReplicas && hasReplicas ? SETSLOT_WIRES : 1
     return view
   }
