@@ -1,11 +1,11 @@
 /** Whom do we take for the right server, and what is said of one whose certificate does not fit? Servers of Node's own. */
 import {once} from 'node:events'
-import {createServer as createPlainServer, type AddressInfo, type Server} from 'node:net'
+import {type AddressInfo, createServer as createPlainServer, type Server} from 'node:net'
 import {createServer as createTlsServer} from 'node:tls'
 import {afterAll, afterEach, beforeAll, describe, expect, test} from 'vitest'
-import {openClusterPort} from '../../src/lib/redis/connect.ts'
 import {connectionOptionsFrom} from '../../src/lib/cli/connection.ts'
 import {NodeError} from '../../src/lib/errors.ts'
+import {openClusterPort} from '../../src/lib/redis/connect.ts'
 import {type CertificateOptions, openCertificates} from '../support/certificates.ts'
 
 const certificates = openCertificates()
@@ -29,7 +29,8 @@ interface Trial {
 
 /** 'connected' or what is said instead. */
 async function dial({host = 'localhost', hostname, flags = {cacert: file('ca.pem')}}: Trial): Promise<string> {
-  const {port} = server?.address() as AddressInfo
+  if (!server) throw new Error('serve() comes first')
+  const {port} = server.address() as AddressInfo
   const options = connectionOptionsFrom({tls: true, ...flags, 'connect-timeout': 1000} as never, undefined, [], {})
   const cluster = openClusterPort(options)
   try {
@@ -144,7 +145,11 @@ describe('a server is taken whose certificate', () => {
       flags: {'tls-verify': 'full'},
     },
     {is: 'is for the name that --sni gives', issue: {names: wrong, signer: 'ca'}, flags: {sni: 'other.example'}},
-    {is: 'has another name, where the chain is enough', issue: {names: wrong, signer: 'ca'}, flags: {'tls-verify': 'chain'}},
+    {
+      is: 'has another name, where the chain is enough',
+      issue: {names: wrong, signer: 'ca'},
+      flags: {'tls-verify': 'chain'},
+    },
     {is: 'is anything, with --insecure', issue: {names: wrong, days: -1}, flags: {insecure: true}},
   ])('$is', async ({issue, chain, flags, ...trial}) => {
     await serve(issue, chain)
@@ -167,20 +172,29 @@ test('a server is asked for the name that it announces, or that --sni gives, nev
   expect(askedNames).toEqual(['cache-1.example', 'front.example', false])
 })
 
+test('a key that belongs to another certificate is refused before anything is dialled', async () => {
+  certificates.issue('ours', {signer: 'ca'})
+  const flags = {tls: true, cert: file('ours.pem'), key: file('ca.key')}
+  expect(() => connectionOptionsFrom(flags, undefined, [], {})).toThrow(/--cert .* and --key .* do not belong together/)
+})
+
 test('a list of ciphers leaves the other one as it is', async () => {
   await serve({names: 'DNS:localhost', signer: 'ca'})
   const cacert = file('ca.pem')
-  for (const flags of [
+  const lists: Record<string, string>[] = [
     {'tls-ciphers': 'ECDHE-ECDSA-AES256-GCM-SHA384'},
     {'tls-ciphersuites': 'TLS_AES_128_GCM_SHA256'},
-  ]) {
-    expect(await dial({flags: {cacert, ...flags}})).toBe('connected')
-  }
+  ]
+  for (const list of lists) expect(await dial({flags: {cacert, ...list}})).toBe('connected')
 })
 
 describe('a port without TLS is told from one where nobody says anything', () => {
   test.each([
-    {name: 'an error reply', answer: '-ERR Protocol error: unbalanced quotes in request\r\n', says: /does not speak TLS\nLeave --tls out/},
+    {
+      name: 'an error reply',
+      answer: '-ERR Protocol error: unbalanced quotes in request\r\n',
+      says: /does not speak TLS\nLeave --tls out/,
+    },
     {name: 'silence', answer: '', says: /^timeout .* took the connection, and said nothing in TLS within 1 s\n/},
   ])('$name', async ({answer, says}) => {
     server = createPlainServer((socket) => {

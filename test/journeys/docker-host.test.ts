@@ -107,6 +107,22 @@ forEachKind(
         expect(found.stderr).toContain('is remembered')
         await rcluster.ok('check', c)
         expect((await rcluster.run(['check', c], {env: {RCLUSTER_REMEMBER: '0'}})).code).toBe(1)
+        // Ports that have changed places since then: what is remembered leads to other nodes, of this cluster or another.
+        const then = await slots()
+        for (const order of [
+          [1, 2, 0, 3, 4, 5],
+          [3, 4, 5, 0, 1, 2],
+        ]) {
+          await host.republish(order)
+          const ids = await Promise.all(
+            [0, 1].map((index) => rawCommand(servers.addresses[index] ?? '', ['CLUSTER', 'MYID'])),
+          )
+          const misled = await rcluster.run(['reshard', ...ids.map(String), '10', '--yes', '--seed', a])
+          expect(misled.code, misled.stderr).toBeGreaterThan(1)
+          expect(misled.stderr).toMatch(/is node \w+, where|there is no route|no node of the cluster/)
+          expect(await slots()).toEqual(then)
+        }
+        await host.republish([0, 1, 2, 3, 4, 5])
         const listed = await rcluster.ok('addresses', '--json')
         const [known] = JSON.parse(listed.stdout).result.clusters
         expect(known.nodes.map(({dialled}: {dialled: string}) => dialled).sort()).toEqual([a, b, c])

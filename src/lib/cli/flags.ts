@@ -111,7 +111,8 @@ export const connectionFlags = {
   sni: Flags.string({summary: 'Server name to ask for with TLS.', helpValue: 'NAME', helpGroup: CONNECTION}),
   insecure: Flags.boolean({summary: 'Do not verify certificates.', default: false, helpGroup: CONNECTION}),
   'tls-verify': Flags.option({options: ['chain', 'names', 'full'] as const})({
-    summary: 'Beyond the chain: the names of nodes that go by one (names, the default), the name or address of all (full).',
+    summary:
+      'Beyond the chain: the names of nodes that go by one (names, the default), the name or address of all (full).',
     helpGroup: CONNECTION,
     exclusive: ['insecure'],
   }),

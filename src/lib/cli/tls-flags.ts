@@ -1,6 +1,7 @@
 /** What of TLS do the flags ask for? Reads the files that they name, and finds out here what no server need be asked for. */
-import type {InferredFlags} from '@oclif/core/interfaces'
+
 import {createSecureContext, DEFAULT_CIPHERS} from 'node:tls'
+import type {InferredFlags} from '@oclif/core/interfaces'
 import {UsageError} from '../errors.ts'
 import type {TlsOptions} from '../redis/tls-options.ts'
 import {readAuthorities, readCertificate} from './credentials.ts'

@@ -198,10 +198,7 @@ export class ClusterSession {
    * Members that nobody answers for where the others know them, and that were found elsewhere: at a seed that was named,
    * or where another member was expected.
    */
-  async #findMoved(
-    views: ReadonlyMap<NodeId, NodeView>,
-    wanted: ReadonlySet<NodeId>,
-  ): Promise<Whereabouts[]> {
+  async #findMoved(views: ReadonlyMap<NodeId, NodeView>, wanted: ReadonlySet<NodeId>): Promise<Whereabouts[]> {
     const missing = new Set([...wanted].filter((id) => !views.has(id)))
     if (missing.size === 0) return []
     await this.#askWhoIsThere([...this.#otherSeeds, ...this.#occupied])

@@ -1,5 +1,5 @@
 /** What does a TLS connection to one server ask for, and what name must the server's certificate bear? Values only. */
-import {type ConnectionOptions as NodeTlsOptions, type PeerCertificate, checkServerIdentity} from 'node:tls'
+import {checkServerIdentity, type ConnectionOptions as NodeTlsOptions, type PeerCertificate} from 'node:tls'
 
 export interface TlsOptions {
   /** PEM; the system's authorities when undefined. */
