@@ -29,6 +29,8 @@ export interface NodeSpec extends Looks {
   readonly info?: Partial<ServerInfo>
   /** Why it was not reached. */
   readonly unreachable?: string
+  /** Its kind; 'refused' without. */
+  readonly failure?: string
 }
 
 export type ClusterSpec = Readonly<Record<string, NodeSpec>>
@@ -61,8 +63,8 @@ export function viewsOf(spec: ClusterSpec): NodeView[] {
 /** The first node is the seed. */
 export function topologyOf(spec: ClusterSpec, order: (views: NodeView[]) => NodeView[] = (views) => views): Topology {
   const unreachable = new Map(
-    Object.entries(spec).flatMap(([name, {unreachable: message}]) =>
-      message === undefined ? [] : [[idOf(name), {failure: 'refused', message}] as const],
+    Object.entries(spec).flatMap(([name, {unreachable: message, failure = 'refused'}]) =>
+      message === undefined ? [] : [[idOf(name), {failure, message}] as const],
     ),
   )
   return mergeViews({seedId: idOf(Object.keys(spec)[0]!), views: order(viewsOf(spec)), unreachable})

@@ -32,15 +32,23 @@ class IoredisClusterPort implements ClusterPort {
     const {addressMap, knownAddresses} = this.#options
     const mapped = addressMap?.dialledFor(address, expectedId)
     const known = expectedId === undefined || mapped ? undefined : knownAddresses?.get(expectedId)
-    if (known && !isSameAddress(known, address)) {
-      try {
-        return await this.#connectTo(known, names, expectedId)
-      } catch (error) {
-        // It was there once: what the node announces may be right by now.
-        if (!(error instanceof NodeError)) throw error
-      }
+    if (!known || isSameAddress(known, address)) return this.#connectTo(mapped ?? address, names, expectedId)
+    let before: NodeError
+    try {
+      return await this.#connectTo(known, names, expectedId)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      before = error
     }
-    return this.#connectTo(mapped ?? address, names, expectedId)
+    try {
+      // What the node announces may be right by now.
+      return await this.#connectTo(address, names, expectedId)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      const {failure, suggestions} = error
+      const message = `${error.message}; where it was before, ${before.message}`
+      throw new NodeError(failure, error.address, message, {suggestions, cause: error})
+    }
   }
 
   async #connectTo(dialled: NodeAddress, names: Names, expectedId: NodeId | undefined): Promise<NodePort> {
