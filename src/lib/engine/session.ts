@@ -12,6 +12,7 @@ import {
   type NodeId,
   type NodeView,
   type Topology,
+  type WhyUnreachable,
 } from '../topology/model.ts'
 import {findFormer, findNode, requireNode} from '../topology/queries.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
@@ -30,11 +31,6 @@ const NOBODY_THERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
   'not-cluster',
 ])
 
-interface Unreached {
-  readonly failure: string
-  readonly message: string
-}
-
 /** Where a node is to be found, and what it calls itself. */
 interface Whereabouts {
   readonly id: NodeId
@@ -46,7 +42,7 @@ export class ClusterSession {
   readonly seed: NodeAddress
   readonly #port: ClusterPort
   readonly #ports = new Map<NodeId, NodePort>()
-  #unreached = new Map<NodeId, Unreached>()
+  #unreached = new Map<NodeId, WhyUnreachable>()
   readonly #otherSeeds: readonly NodeAddress[]
   readonly #seedId: NodeId
   #topology: Topology | undefined
@@ -242,7 +238,8 @@ export class ClusterSession {
       if (!(error instanceof NodeError)) throw error
       if (error.failure === 'wrong-node') this.#occupied.push(address)
       this.#ports.delete(id)
-      this.#unreached.set(id, {failure: error.failure, message: error.message})
+      const {failure, message, suggestions} = error
+      this.#unreached.set(id, {failure, message, ...(suggestions.length > 0 ? {advice: suggestions} : {})})
       return undefined
     }
   }

@@ -23,8 +23,9 @@ export function waysToReach(topology: Topology): ReadonlyMap<NodeId, string> {
 
 /** Of one that answers, and turns us away. */
 function wayIn({reach, address}: ClusterNode): string | undefined {
+  if (reach.kind === 'reached') return undefined
   const place = formatAddress(address)
-  switch (reach.kind === 'unreachable' ? reach.failure : undefined) {
+  switch (reach.failure) {
     case 'auth':
       return `A server runs there and does not take this login: if it has another one, a line in a file for --credentials tells it: ${place} USER PASSWORD`
     case 'permission':
@@ -32,7 +33,7 @@ function wayIn({reach, address}: ClusterNode): string | undefined {
     case 'protected':
       return 'A server runs there in protected mode: set a password on it, or run rcluster on that machine'
     case 'tls':
-      return `A server runs there: rcluster check ${place} tells what helps`
+      return ['A server runs there', ...(reach.advice ?? [])].join('. ')
     default:
       return undefined
   }
