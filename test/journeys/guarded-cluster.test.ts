@@ -69,31 +69,40 @@ function writeCredentials(name: string, lines: readonly string[], mode = 0o600):
 const MOVER = 'migrate-to * mover of-the-mover'
 const linesFor = (addresses: readonly string[]): string[] => addresses.map((one) => `${one} ops ${passwordAt(one)}`)
 
-/** Without the one right of the operator that only who brings keys needs. */
-async function readRules(commands: readonly string[]): Promise<string[][]> {
-  const {stdout} = await rcluster.ok('acl', ...commands, '--optional', '--user', 'ops', '--json')
+/** As whom the operator logs in, and who brings keys. */
+async function readRules(commands: readonly string[]): Promise<{ops: string[][]; mover: string[][]}> {
+  const users = ['--user', 'ops', '--migrate-user', 'mover']
+  const {stdout} = await rcluster.ok('acl', ...commands, '--optional', ...users, '--json')
   const {rules} = (JSON.parse(stdout) as {result: {rules: {rule: string}[]}}).result
-  return rules
-    .filter(({rule}) => rule.includes(' ops '))
-    .map(({rule}) => rule.replace(' +restore-asking', '').split(' '))
+  const of = (user: string): string[][] =>
+    rules.filter(({rule}) => rule.includes(` ${user} `)).map(({rule}) => rule.split(' '))
+  expect(of('ops').flat()).not.toContain('+restore-asking')
+  return {ops: of('ops'), mover: of('mover')}
 }
 
-async function makeUsers(servers: TestServers, rules: readonly string[][]): Promise<Access> {
+async function makeUsers(
+  servers: TestServers,
+  {ops, mover}: {readonly ops: readonly string[][]; readonly mover: readonly string[][]},
+): Promise<Access> {
   const [ca, cert, key] = ['root.pem', 'client-chain.pem', 'client.key'].map((name) => read(name).toString())
   const tls = {ca: ca ?? '', cert: cert ?? '', key: key ?? ''}
   for (const address of servers.addresses) {
     const say = (...words: string[]): Promise<unknown> => rawCommand(address, words, {tls})
     await say('ACL', 'SETUSER', 'app', 'on', '>of-the-app', '~*', '+@all')
     await say('ACL', 'SETUSER', 'replica', 'on', '>of-the-replicas', '~*', '&*', '+@all')
-    await say('ACL', 'SETUSER', 'mover', 'on', '>of-the-mover', '~*', '+restore-asking', '+select')
-    // The newest rule that this server understands.
-    let answer: unknown
-    for (const rule of [...rules].reverse()) {
-      const words = rule.map((word) => (word === '>PASSWORD' ? `>${passwordAt(address)}` : word))
-      answer = await say(...words).catch((error: unknown) => error)
-      if (answer === 'OK') break
+    for (const [rules, password] of [
+      [mover, 'of-the-mover'],
+      [ops, passwordAt(address)],
+    ] as const) {
+      // The newest rule that this server understands.
+      let answer: unknown
+      for (const rule of [...rules].reverse()) {
+        const words = rule.map((word) => (word === '>PASSWORD' ? `>${password}` : word))
+        answer = await say(...words).catch((error: unknown) => error)
+        if (answer === 'OK') break
+      }
+      expect(answer).toBe('OK')
     }
-    expect(answer).toBe('OK')
     await say('CONFIG', 'SET', 'masteruser', 'replica', 'masterauth', 'of-the-replicas')
     await say('ACL', 'SETUSER', 'default', 'off')
   }

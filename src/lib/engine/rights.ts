@@ -191,6 +191,9 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
  */
 export const SERVER_MOVE: readonly Right[] = needed('~* +cluster|syncslots +select +@write', PUSH)
 
+/** Of a user of its own for the keys that nodes send each other with MIGRATE, at their target. Ours needs the last no more. */
+export const BROUGHT: readonly Right[] = needed('~* +select +restore-asking')
+
 /**
  * Rights of several commands together: what one of them needs is needed. In the order of the table, each word once; keys
  * come last.
