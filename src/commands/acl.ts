@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {BaseCommand} from '../lib/cli/base-command.ts'
 import {
+  BROUGHT,
   isKnownTo,
   RIGHTS,
   type Right,
@@ -19,6 +20,8 @@ interface AclReport {
   readonly rules: readonly RuleDocument[]
   readonly optional: readonly OptionalRight[]
 }
+
+const BRINGING = '+restore-asking'
 
 const NAMES: Readonly<Record<ServerFamily, string>> = {
   'redis-6.2': 'Redis 6.2',
@@ -48,14 +51,24 @@ export default class Acl extends BaseCommand<typeof Acl> {
     optional: Flags.boolean({summary: 'With the words that commands work without.', default: false}),
     server: Flags.option({options: SERVER_FAMILIES})({summary: 'Only for these servers, and later ones.'}),
     user: Flags.string({summary: 'The name in the rule.', default: 'rcluster', helpValue: 'NAME'}),
+    'migrate-user': Flags.string({
+      summary: 'The nodes send keys to one another as this user, as --credentials says: its rule, too.',
+      helpValue: 'NAME',
+    }),
   }
 
   async run(): Promise<AclReport> {
     const commands = this.#commands()
-    const rights = uniteRights(commands)
+    const all = uniteRights(commands)
+    const bringer = this.flags['migrate-user']
+    const rights = bringer === undefined ? all : all.filter(({word: one}) => one !== BRINGING)
     const families = this.flags.server ? [this.flags.server] : SERVER_FAMILIES
     const isTaken = (right: Right): boolean => right.isOnlyFor === undefined || this.flags.optional
     const rules = rulesOf(families, (family) => wordsOf(rights.filter(isTaken), family), this.flags.user)
+    if (bringer !== undefined && all.some((right) => right.word === BRINGING && isTaken(right))) {
+      const of = 'who brings keys, "migrate-to" in a file for --credentials'
+      rules.push(...rulesOf(families, (family) => wordsOf(BROUGHT, family), bringer).map((rule) => ({...rule, of})))
+    }
     const movesAtomically = rights.some((right) => right.word === '+cluster|migrateslots' && isTaken(right))
     if (movesAtomically) {
       const pushing = families.filter((family) => SERVER_MOVE.every((right) => isKnownTo(right, family)))

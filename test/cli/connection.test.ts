@@ -1,9 +1,10 @@
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {seedFromWords} from '../../src/lib/cli/cluster-command.ts'
 import {connectionOptionsFrom} from '../../src/lib/cli/connection.ts'
+import {adviceOnSecretFile} from '../../src/lib/cli/credentials.ts'
 import {type AddressReference, parseAddressReference} from '../../src/lib/cli/node-argument.ts'
 import {UsageError} from '../../src/lib/errors.ts'
 import type {ConnectionOptions} from '../../src/lib/redis/connection-options.ts'
@@ -19,6 +20,8 @@ beforeAll(() => {
   writeFileSync(file('ca.crt'), '-----BEGIN CERTIFICATE-----\n1\n')
   writeFileSync(file('ca2.pem'), '-----BEGIN CERTIFICATE-----\n2\n')
   writeFileSync(file('notes.txt'), 'no certificate')
+  writeFileSync(file('key.pem'), '-----BEGIN PRIVATE KEY-----\n3\n')
+  writeFileSync(file('locked.pem'), '-----BEGIN ENCRYPTED PRIVATE KEY-----\n4\n')
 })
 
 afterAll(() => rmSync(folder, {recursive: true}))
@@ -57,6 +60,23 @@ describe('the password', () => {
     const options = () => connectionOptionsFrom({'password-file': file(path)}, undefined, [], {})
     expect(options).toThrow(UsageError)
     expect(options).toThrow(message)
+  })
+
+  test('in a file that all can read is told of', () => {
+    const readable = (mode: number): string | undefined => {
+      chmodSync(file('password'), mode)
+      return adviceOnSecretFile(file('password'), '--password-file')
+    }
+    expect(readable(0o644)).toContain(`--password-file ${file('password')}: chmod 600`)
+    expect([readable(0o640), readable(0o600), adviceOnSecretFile(file('none'), '--password-file')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+  })
+
+  test('and the credentials are not both on stdin', () => {
+    expect(() => connectionOptionsFrom({credentials: '-', 'password-file': '-'}, undefined, [], {})).toThrow('both')
   })
 
   test('is wanted where a user is named', () => {
@@ -137,6 +157,8 @@ describe('TLS', () => {
     {name: 'rediss://', flags: {}, urls: ['rediss://h:1', 'h:2'], expected: true},
     {name: '--insecure', flags: {insecure: true}, urls: [], expected: true},
     {name: '--sni', flags: {sni: 'cache.example.com'}, urls: [], expected: true},
+    {name: '--tls-verify', flags: {'tls-verify': 'full' as const}, urls: [], expected: true},
+    {name: '--tls-ciphersuites', flags: {'tls-ciphersuites': 'TLS_AES_128_GCM_SHA256'}, urls: [], expected: true},
   ])('$name: $expected', ({flags, urls, expected}) => {
     expect(connectionOptionsFrom(flags, undefined, references(...urls), {}).tls !== undefined).toBe(expected)
   })
@@ -151,9 +173,16 @@ describe('TLS', () => {
     {flags: {cacert: 'notes.txt'}, message: 'is not a PEM file'},
     {flags: {cacert: 'none.pem'}, message: 'does not exist'},
     {flags: {cacertdir: 'notes.txt'}, message: 'is not a folder'},
+    {flags: {cacert: 'key.pem'}, message: 'holds no certificate'},
+    {flags: {cert: 'ca.crt', key: 'ca.crt'}, message: 'holds no private key'},
+    {flags: {cert: 'ca.crt', key: 'locked.pem'}, message: 'is encrypted with a passphrase'},
   ])('$flags is refused', ({flags, message}) => {
     const inFolder = Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, file(value)]))
     expect(() => connectionOptionsFrom(inFolder, undefined, [], {})).toThrow(message)
+  })
+
+  test('ciphers that nobody knows are refused', () => {
+    expect(() => connectionOptionsFrom({'tls-ciphers': 'NONE'}, undefined, [], {})).toThrow('name no cipher')
   })
 
   test('plain and TLS URLs together are refused', () => {

@@ -1,19 +1,25 @@
 import {describe, expect, test} from 'vitest'
-import {adviceOn, adviceOnDenied} from '../../src/lib/cli/node-advice.ts'
+import {adviceOn, adviceOnDenied, type ConnectionFacts} from '../../src/lib/cli/node-advice.ts'
 import {InterruptedError, NodeError, type NodeFailure, RefusedError} from '../../src/lib/errors.ts'
 
-const NOTHING_GIVEN = {hasPassword: false, usesTls: false, isDefaultSeed: false, command: 'reshard'}
+const NOTHING_GIVEN: ConnectionFacts = {hasPassword: false, usesTls: false, isDefaultSeed: false, command: 'reshard'}
 
-function advice(failure: NodeFailure, facts: Partial<typeof NOTHING_GIVEN> = {}): string {
+function advice(failure: NodeFailure, facts: Partial<ConnectionFacts> = {}): string {
   return adviceOn(new NodeError(failure, 'h:1', 'no'), {...NOTHING_GIVEN, ...facts}).join('\n')
 }
 
 describe('the next step after a node failed', () => {
-  test.each<{name: string; failure: NodeFailure; facts?: Partial<typeof NOTHING_GIVEN>; says: string}>([
+  test.each<{name: string; failure: NodeFailure; facts?: Partial<ConnectionFacts>; says: string}>([
     {name: 'nobody there', failure: 'refused', says: 'Start the server'},
     {name: 'nobody there, and no node was named', failure: 'refused', facts: {isDefaultSeed: true}, says: '--seed'},
     {name: 'a password is wanted', failure: 'auth', says: 'RCLUSTER_PASSWORD'},
     {name: 'the password is wrong', failure: 'auth', facts: {hasPassword: true}, says: 'Correct the password'},
+    {
+      name: 'a password of a file is wrong',
+      failure: 'auth',
+      facts: {hasPassword: true, credentials: 'logins'},
+      says: 'Correct its line in logins, or add one: h:1 USER PASSWORD',
+    },
     {name: 'silence', failure: 'timeout', says: '--command-timeout'},
     {name: 'a TLS port hangs up on plain words', failure: 'closed', says: 'add --tls'},
     {name: 'a plain port hangs up on TLS', failure: 'closed', facts: {usesTls: true}, says: 'leave --tls out'},

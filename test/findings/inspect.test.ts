@@ -260,6 +260,19 @@ test('errors come first, then rules in order, then first slots', () => {
   )
 })
 
+test.each([
+  {failure: 'auth', says: /--credentials tells it: 127\.0\.0\.1:7001 USER PASSWORD/},
+  {failure: 'permission', says: /rcluster acl check/},
+  {failure: 'protected', says: /protected mode/},
+  {failure: 'tls', says: /^A server runs there\. Trust it\. Or not$/},
+])('nobody is told to start a server that answers, or to give up its keys: $failure', ({failure, says}) => {
+  const advice = ['Trust it', 'Or not']
+  const spec: ClusterSpec = {...HEALTHY, b: {...b, unreachable: 'no', failure, advice}}
+  for (const id of ['uncovered-slots', 'unreachable-node'] as const) {
+    expect(only(spec, id).suggestions).toEqual([expect.stringMatching(says)])
+  }
+})
+
 test('every message is one line, and every finding says what next', () => {
   const findings = inspect(
     topologyOf({...HEALTHY, b: {...b, epoch: 1, unreachable: REFUSED}, d: {flags: 'noaddr', unreachable: ''}, e: {}}),

@@ -107,6 +107,25 @@ forEachKind(
         expect(found.stderr).toContain('is remembered')
         await rcluster.ok('check', c)
         expect((await rcluster.run(['check', c], {env: {RCLUSTER_REMEMBER: '0'}})).code).toBe(1)
+        // Ports that have changed places since then: what is remembered leads to another node, or into another cluster.
+        const both = (): Promise<unknown> =>
+          Promise.all([0, 3].map((index) => rawCommand(servers.addresses[index] ?? '', ['CLUSTER', 'SLOTS'])))
+        const then = await both()
+        const idOf = (index: number) => rawCommand(servers.addresses[index] ?? '', ['CLUSTER', 'MYID']).then(String)
+        const [idA, idB] = [await idOf(0), await idOf(1)]
+        for (const {order, ends, says} of [
+          {order: [1, 2, 0, 3, 4, 5], ends: [idA, idB], says: /where it was before, \S+ is node \w+, where/},
+          {order: [0, 4, 2, 3, 1, 5], ends: [idA, idB], says: /where it was before, \S+ is node \w+, where/},
+          {order: [0, 4, 2, 3, 1, 5], ends: [a, b], says: /is not a node of the cluster at/},
+          {order: [3, 4, 5, 0, 1, 2], ends: [idA, idB], says: /no node of this cluster is called/},
+        ]) {
+          await host.republish(order)
+          const misled = await rcluster.run(['reshard', ...ends, '10', '--yes', '--seed', a])
+          expect([2, 3], misled.stderr).toContain(misled.code)
+          expect(misled.stderr).toMatch(says)
+          expect(await both()).toEqual(then)
+        }
+        await host.republish([0, 1, 2, 3, 4, 5])
         const listed = await rcluster.ok('addresses', '--json')
         const [known] = JSON.parse(listed.stdout).result.clusters
         expect(known.nodes.map(({dialled}: {dialled: string}) => dialled).sort()).toEqual([a, b, c])

@@ -41,7 +41,9 @@ export function openCertificates(): Certificates {
         ...(names === undefined ? [] : [`subjectAltName=${names}`]),
       ]
       writeFileSync(file(`${name}.extensions`), extensions.join('\n'))
-      openssl(`req -newkey rsa:2048 -nodes -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`)
+      openssl(
+        `req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`,
+      )
       const by =
         signer === undefined ? `-signkey ${name}.key` : `-CA ${signer}.pem -CAkey ${signer}.key -CAcreateserial`
       openssl(`x509 -req -in ${name}.csr ${by} -days ${days} -extfile ${name}.extensions -out ${name}.pem`)

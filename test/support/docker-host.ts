@@ -30,6 +30,8 @@ export interface DockerHost {
   readonly prefix: readonly string[]
   /** The container's port on the host: "127.0.0.1:7000". */
   readonly published: readonly string[]
+  /** From now on the port of the first container leads to `order[0]`, and so on. Not with dnat. */
+  republish(order: readonly number[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -54,27 +56,35 @@ export async function openDockerHost(
   const backs = [...clientBacks, ...(hasBusPorts ? clientBacks.map(busOf) : [])]
   const children: ChildProcess[] = []
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-ports-'))
+  let entrance: ChildProcess | undefined
   const island = hasRoute ? undefined : `rc${process.pid}-${path.basename(folder).slice(-6)}`
   const close = async (): Promise<void> => {
-    for (const child of children) child.kill('SIGKILL')
+    for (const child of [...children, entrance]) child?.kill('SIGKILL')
     if (island !== undefined) await run('ip', ['netns', 'del', island]).catch(() => undefined)
     await network.close()
     rmSync(folder, {recursive: true, force: true})
   }
   try {
     const prefix = network.hosts[containerCount]?.prefix ?? ['ip', 'netns', 'exec', island ?? '']
+    let exits = backs
     if (island !== undefined) {
       await run('ip', ['netns', 'add', island])
       await run('ip', ['-n', island, 'link', 'set', 'lo', 'up'])
-      const sockets = fronts.map((_, index) => path.join(folder, String(index)))
-      children.push(await forward([], sockets, backs))
-      children.push(await forward(prefix, fronts, sockets))
-    } else if (way === 'proxy') {
-      children.push(await forward(prefix, fronts, backs))
-    } else {
-      await rewrite(prefix, published, backs)
+      exits = fronts.map((_, index) => path.join(folder, String(index)))
+      children.push(await forward([], exits, backs))
     }
-    return {containers, prefix, published, close}
+    const republish = async (order: readonly number[]): Promise<void> => {
+      if (entrance) {
+        entrance.kill('SIGKILL')
+        await once(entrance, 'exit')
+      }
+      const ways = hasBusPorts ? [...order, ...order.map((container) => container + containerCount)] : order
+      const behind = ways.map((index) => exits[index] ?? '')
+      entrance = await forward(prefix, fronts, behind)
+    }
+    if (way === 'dnat') await rewrite(prefix, published, backs)
+    else await republish([...containers.keys()])
+    return {containers, prefix, published, republish, close}
   } catch (error) {
     await close()
     throw error

@@ -32,6 +32,9 @@ export interface NodeSpec extends Looks {
   readonly internal?: string
   /** Why it was not reached. */
   readonly unreachable?: string
+  /** Its kind; 'refused' without. */
+  readonly failure?: string
+  readonly advice?: readonly string[]
 }
 
 export type ClusterSpec = Readonly<Record<string, NodeSpec>>
@@ -65,8 +68,8 @@ export function viewsOf(spec: ClusterSpec): NodeView[] {
 /** The first node is the seed. */
 export function topologyOf(spec: ClusterSpec, order: (views: NodeView[]) => NodeView[] = (views) => views): Topology {
   const unreachable = new Map(
-    Object.entries(spec).flatMap(([name, {unreachable: message}]) =>
-      message === undefined ? [] : [[idOf(name), {failure: 'refused', message}] as const],
+    Object.entries(spec).flatMap(([name, {unreachable: message, failure = 'refused', advice}]) =>
+      message === undefined ? [] : [[idOf(name), {failure, message, ...(advice ? {advice} : {})}] as const],
     ),
   )
   return mergeViews({seedId: idOf(Object.keys(spec)[0]!), views: order(viewsOf(spec)), unreachable})

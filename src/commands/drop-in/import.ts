@@ -52,8 +52,10 @@ export default class DropInImport extends DropInCommand<typeof DropInImport> {
     const {'from-user': user, 'from-pass': password, 'from-askpass': isAsking} = this.options
     const asked = isAsking ? await this.ask('Please input import source node password: ') : undefined
     // As there, the source is reached without TLS, unless it is named as rediss://…
-    const flags = {'from-user': user, 'from-password': password}
-    return sourceConnection(flags, reference, asked?.trim(), process.env)
+    const {cacert, cacertdir, cert, key, insecure} = this.options
+    const given = Object.entries({'from-user': user, 'from-password': password, cacert, cacertdir, cert, key, insecure})
+    const flags = Object.fromEntries(given.filter(([, value]) => value !== undefined))
+    return sourceConnection({...flags, 'tls-verify': 'chain'}, reference, asked?.trim(), process.env)
   }
 
   async #import(session: ClusterSession, source: Source): Promise<void> {

@@ -14,6 +14,7 @@ import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Top
 import {listNodes} from '../topology/queries.ts'
 import {BaseCommand} from './base-command.ts'
 import {connectionOptionsFrom} from './connection.ts'
+import {adviceOnSecretFile} from './credentials.ts'
 import {connectionFlags, outputFlags} from './flags.ts'
 import {lockOwner, publicWords} from './lock-owner.ts'
 import {adviceOn, adviceOnDenied} from './node-advice.ts'
@@ -181,6 +182,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
         '--password shows in the process list; RCLUSTER_PASSWORD, --password-file and --askpass do not.',
       )
     }
+    if (!this.#options) this.#warnOfOpenSecrets()
     if (flags.askpass) this.#askedPassword ??= await askSecret('Password: ', this.stopSignal)
     const options = connectionOptionsFrom(flags, this.#askedPassword, this.#references, process.env)
     this.#options = {...options, knownAddresses: this.#isRemembering ? knownAddresses(process.env) : undefined}
@@ -190,6 +192,14 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   /** Of the way to all nodes. */
   protected async usesTls(): Promise<boolean> {
     return (await this.connectionOptions()).tls !== undefined
+  }
+
+  #warnOfOpenSecrets(): void {
+    for (const name of ['credentials', 'password-file', 'from-password-file'] as const) {
+      const file = (this.flags as Partial<Record<typeof name, string>>)[name]
+      const advice = file === undefined || file === '-' ? undefined : adviceOnSecretFile(file, `--${name}`)
+      if (advice !== undefined) this.warnOperator(advice)
+    }
   }
 
   /** Closed when the command ends, whatever happens. */
@@ -214,6 +224,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     const {failure, address, message, details, isFromTarget, cause} = thrown
     const facts = {
       hasPassword: this.#options?.logins?.hasAny ?? false,
+      credentials: this.#connectionFlags?.credentials,
       usesTls: this.#options?.tls !== undefined,
       isDefaultSeed: this.#isDefaultSeed,
       command,

@@ -5,10 +5,11 @@ import {AddressMap} from '../redis/address-map.ts'
 import type {ConnectionOptions} from '../redis/connection-options.ts'
 import {Login, Logins} from '../redis/logins.ts'
 import {parseAddressMap} from './address-rules.ts'
-import {passwordFromEnvironment, readAuthorities, readCertificate, readPasswordFile} from './credentials.ts'
+import {passwordFromEnvironment, readPasswordFile} from './credentials.ts'
 import type {connectionFlags} from './flags.ts'
 import {readLoginRules} from './login-rules.ts'
 import type {AddressReference} from './node-argument.ts'
+import {isTlsAsked, tlsOptionsFrom} from './tls-flags.ts'
 
 type ConnectionFlags = Partial<InferredFlags<typeof connectionFlags>>
 
@@ -22,6 +23,10 @@ export function connectionOptionsFrom(
   references: readonly AddressReference[],
   env: Readonly<Record<string, string | undefined>>,
 ): ConnectionOptions {
+  const isTls = isTlsAsked(flags) || only('scheme', references, ({tls}) => tls)
+  if (flags.credentials === '-' && flags['password-file'] === '-') {
+    throw new UsageError('--credentials and --password-file cannot both be read from stdin')
+  }
   const username = flags.user ?? only('user', references, ({username}) => username)
   const file = flags['password-file']
   const password =
@@ -38,23 +43,10 @@ export function connectionOptionsFrom(
   }
   return {
     logins: new Logins(rules, password === undefined ? undefined : new Login(username, password)),
-    tls: tlsOptions(flags, references),
+    tls: isTls ? tlsOptionsFrom(flags) : undefined,
     addressMap: new AddressMap(parseAddressMap(flags['address-map'] ?? [])),
     connectTimeoutMs: flags['connect-timeout'] ?? 3000,
     commandTimeoutMs: flags['command-timeout'] ?? 5000,
-  }
-}
-
-function tlsOptions(flags: ConnectionFlags, references: readonly AddressReference[]): ConnectionOptions['tls'] {
-  const {cacert, cacertdir, cert, key, sni, insecure} = flags
-  const isAsked = flags.tls || [cacert, cacertdir, cert, sni].some((value) => value !== undefined) || insecure
-  if (!isAsked && !only('scheme', references, ({tls}) => tls)) return undefined
-  return {
-    ca: readAuthorities(cacert, cacertdir),
-    cert: cert === undefined ? undefined : readCertificate(cert, '--cert'),
-    key: key === undefined ? undefined : readCertificate(key, '--key'),
-    servername: sni,
-    isInsecure: insecure ?? false,
   }
 }
 

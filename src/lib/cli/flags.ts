@@ -110,6 +110,22 @@ export const connectionFlags = {
   }),
   sni: Flags.string({summary: 'Server name to ask for with TLS.', helpValue: 'NAME', helpGroup: CONNECTION}),
   insecure: Flags.boolean({summary: 'Do not verify certificates.', default: false, helpGroup: CONNECTION}),
+  'tls-verify': Flags.option({options: ['chain', 'names', 'full'] as const})({
+    summary:
+      'Beyond the chain: the names of nodes that go by one (names, the default), the name or address of all (full).',
+    helpGroup: CONNECTION,
+    exclusive: ['insecure'],
+  }),
+  'tls-ciphers': Flags.string({
+    summary: 'Ciphers before TLS 1.3, as OpenSSL names them.',
+    helpValue: 'LIST',
+    helpGroup: CONNECTION,
+  }),
+  'tls-ciphersuites': Flags.string({
+    summary: 'Cipher suites of TLS 1.3, as OpenSSL names them.',
+    helpValue: 'LIST',
+    helpGroup: CONNECTION,
+  }),
   'address-map': list({
     summary:
       'Dial the second for a node that announces the first: addresses, hosts, "*", a node ID; @FILE; may repeat.',

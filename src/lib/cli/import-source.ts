@@ -103,6 +103,9 @@ export function sourceConnection(
     ...given('cacertdir', own.cacert === undefined ? flags.cacertdir : undefined),
     ...given('cert', own.cert ?? flags.cert),
     ...given('key', own.key ?? flags.key),
+    ...given('tls-verify', flags['tls-verify']),
+    ...given('tls-ciphers', flags['tls-ciphers']),
+    ...given('tls-ciphersuites', flags['tls-ciphersuites']),
   }
   const read = () =>
     connectionOptionsFrom(
@@ -131,7 +134,7 @@ export function sourceConnection(
 /** Flags and variables by the names that they have for the source. */
 function inWordsOfSource(text: string): string {
   return text
-    .replaceAll(/--(password-file|password|askpass|user|tls|cacert|cert|key|insecure)\b/g, '--from-$1')
+    .replaceAll(/--(password-file|password|askpass|user|tls|cacert|cert|key|insecure)(?![\w-])/g, '--from-$1')
     .replaceAll('RCLUSTER_PASSWORD', 'RCLUSTER_FROM_PASSWORD')
 }
 

@@ -4,6 +4,8 @@ import {type ClusterError, NodeError} from '../errors.ts'
 
 export interface ConnectionFacts {
   readonly hasPassword: boolean
+  /** The file of --credentials. */
+  readonly credentials?: string | undefined
   readonly usesTls: boolean
   /** Nobody named a node, so 127.0.0.1:6379 was asked. */
   readonly isDefaultSeed: boolean
@@ -13,8 +15,8 @@ export interface ConnectionFacts {
 
 /** Empty where there is nothing to say beyond the message. */
 export function adviceOn(
-  {failure}: NodeError,
-  {hasPassword, usesTls, isDefaultSeed, command}: ConnectionFacts,
+  {failure, address}: NodeError,
+  {hasPassword, credentials, usesTls, isDefaultSeed, command}: ConnectionFacts,
 ): string[] {
   const aboutTls = usesTls ? 'If the server does not speak TLS, leave --tls out' : 'If the server wants TLS, add --tls'
   switch (failure) {
@@ -31,6 +33,7 @@ export function adviceOn(
     case 'closed':
       return [aboutTls]
     case 'auth':
+      if (credentials !== undefined) return [`Correct its line in ${credentials}, or add one: ${address} USER PASSWORD`]
       return [
         hasPassword
           ? 'Correct the password, or name its user with --user'

@@ -1,4 +1,5 @@
 /** Which of our errors is this? Everything that was thrown becomes a ClusterError, oclif's parse errors included. */
+import {stripVTControlCharacters} from 'node:util'
 import {ClusterError, InternalError, UsageError} from '../errors.ts'
 import {nearestWord} from './nearest-word.ts'
 
@@ -54,9 +55,9 @@ function similarFlags(flags: readonly string[], knownFlags: readonly string[]): 
   })
 }
 
-/** oclif puts its own words around the message of an error thrown while a flag's value is read. */
+/** oclif puts its own words around the message of an error thrown while a flag's value is read, and dims some. */
 function withoutParserNoise(message: string): string {
-  return message
+  return stripVTControlCharacters(message)
     .replace(/^Parsing --\S+ \n\t/, '')
     .replace(/\nSee more help with --help$/, '')
     .replace(/^The following errors? occurred:\n\s*/, '')

@@ -147,6 +147,11 @@ export interface NodePort {
   readonly address: NodeAddress
   /** The address by which this very server sees our connection arrive (CLIENT INFO laddr), where it tells. */
   readonly internalAddress: NodeAddress | undefined
+  /**
+   * The port of it at which the other nodes dial it with MIGRATE and MEET, where that is not the one that we dial: a
+   * server may have one with TLS and one without. undefined: ours is right, or nobody tells.
+   */
+  readPeerPort(): Promise<number | undefined>
   /** undefined where this node asked us for no password, and none was named for its peers. */
   readonly peerLogin: PeerLogin | undefined
 
@@ -268,9 +273,10 @@ export interface ClusterPort {
   /**
    * A node by address; an open connection is used again, a broken one replaced.
    * Several calls at once are welcome: the caller bounds them.
+   * `hostname`: by what name it may call itself, too, as its certificate tells.
    * @throws NodeError 'wrong-node' when `expectedId` is given and CLUSTER MYID differs.
    */
-  connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort>
+  connect(address: NodeAddress, expectedId?: NodeId, hostname?: string): Promise<NodePort>
   /** Ends all connections. */
   close(): void
 }

@@ -10,7 +10,7 @@ import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../to
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {type HeldSetting, holdSetting} from './hold-setting.ts'
-import {internalAddress} from './session.ts'
+import {peerAddress} from './session.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
 /** Where the other servers reach a node. */
@@ -25,7 +25,7 @@ export async function readMeetPoints(ports: readonly NodePort[]): Promise<MeetPo
   return mapBounded(ports, 128, async (port) => {
     const view = await port.readView()
     const self = view.entries.find((entry) => entry.isMyself)
-    const address = internalAddress(port)
+    const address = await peerAddress(port)
     return {port, address, busPort: self && self.busPort > 0 ? self.busPort : address.port + 10_000}
   })
 }

@@ -31,6 +31,8 @@ const RESTORE: CommandTrial = {
   harmless: ['RESTORE-ASKING', 'rcluster', '-1', ''],
 }
 const SELECT: CommandTrial = trial('+select', 'SELECT 0')
+/** Of whoever brings keys to the target of a MIGRATE. */
+const SENT: readonly CommandTrial[] = [RESTORE, SELECT]
 const PUSH = [
   {right: '+cluster|migrateslots', words: 'CLUSTER MIGRATESLOTS SLOTSRANGE 0 0 NODE 0'.split(' ')},
   trial('+cluster|getslotmigrations', 'CLUSTER GETSLOTMIGRATIONS'),
@@ -120,7 +122,7 @@ async function judgeNode(
   const byMigrate = [
     ...(isSource || isTarget ? [SETSLOT, COUNT] : []),
     ...(isSource ? [LIST, WEIGH, MIGRATE] : []),
-    ...(isTarget ? [RESTORE, SELECT] : []),
+    ...(isTarget ? SENT : []),
   ]
   const isPusher = has('from', true)
   const isPuller = has('to', true)
@@ -130,12 +132,21 @@ async function judgeNode(
   const answer = await node.findForbidden([...byMigrate, ...byServers, ...seldom])
   const among = (trials: readonly CommandTrial[]): string[] =>
     trials.map(({right}) => right).filter((right) => answer.forbidden.includes(right))
-  const missing = [...among(byMigrate), ...(isAtomicOnly ? among(byServers) : [])]
+  // Those who send keys to this node may log in there as somebody else.
+  const sender = isTarget && node.peerLogin ? (node.peerLogin.username ?? 'default') : answer.user
+  const isSentByUs = sender === answer.user
+  const ofSender = isSentByUs ? [] : (await node.findForbidden(SENT, sender)).forbidden
+  const ours = isSentByUs ? byMigrate : byMigrate.filter((one) => !SENT.includes(one))
+  const missing = [...among(ours), ...(isAtomicOnly ? among(byServers) : [])]
   const warnings = [
     ...warningOf(node, answer.user, isAtomicOnly ? [] : among(byServers), 'these slots go key by key then'),
     ...warningOf(node, answer.user, among(seldom), 'some moves come to need that'),
   ]
-  return {obstacles: missing.length > 0 ? [obstacleOf(node, answer.user, missing)] : [], warnings}
+  const obstacles = [
+    ...(missing.length > 0 ? [obstacleOf(node, answer.user, missing)] : []),
+    ...(ofSender.length > 0 ? [obstacleOf(node, sender, ofSender)] : []),
+  ]
+  return {obstacles, warnings}
 }
 
 function obstacleOf(node: NodePort, user: string, missing: readonly string[]): Obstacle {

@@ -17,7 +17,7 @@ import {countInAllDatabases} from './migrate-mover.ts'
 import {judgeRights, type RightsOptions} from './missing-rights.ts'
 import {judgePayloads} from './payload-fitness.ts'
 import {type PlannedPair, pairsOf} from './planned-pairs.ts'
-import {type ClusterSession, internalAddress} from './session.ts'
+import {type ClusterSession, peerAddress} from './session.ts'
 import {joinVerdicts, NOTHING_TO_SAY, type Verdict} from './verdict.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
@@ -83,7 +83,7 @@ async function judgePair(
 ): Promise<Verdict> {
   const [source, target] = [session.node(from), session.node(to)]
   const databaseCount = await source.readDatabaseCount()
-  const pair: Pair = {source, target, targetAddress: internalAddress(target), databaseCount}
+  const pair: Pair = {source, target, targetAddress: await peerAddress(target), databaseCount}
   const databases = await judgeDatabases(pair)
   // Servers that move slots by themselves find their own way; should they fail, MIGRATE is tried without a probe.
   if (databases.obstacles.length > 0 || isAtomic) return databases
@@ -183,7 +183,7 @@ async function probe(pair: Pair, key: Buffer, database: number): Promise<Verdict
         {
           about: 'route',
           message: `${source} cannot move keys to ${target}: ${error.message}`,
-          suggestions: [`Make ${target} reachable and writable for ${source}, then run the command again`],
+          suggestions: [suggestionOn(error, source, target)],
           details: {source, target, failure: error.failure},
           cause: error,
         },
@@ -191,6 +191,13 @@ async function probe(pair: Pair, key: Buffer, database: number): Promise<Verdict
       warnings: [],
     }
   }
+}
+
+function suggestionOn({failure, isFromTarget}: NodeError, source: string, target: string): string {
+  if (isFromTarget && (failure === 'auth' || failure === 'permission')) {
+    return `Say as whom ${source} is to log in there, in a file for --credentials: migrate-to ${target} USER PASSWORD`
+  }
+  return `Make ${target} reachable and writable for ${source}, then run the command again`
 }
 
 /** A migration that a killed run left behind ends by itself, within seconds. */

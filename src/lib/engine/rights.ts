@@ -56,7 +56,7 @@ const MOVE: readonly Right[] = [
   ...only('how long big keys hold up their node, by type', '+type'),
   ...only('giving way when a node answers its clients late', '+ping'),
   ...only(
-    'keeping an emptied primary from following another; cluster-databases and node timeouts',
+    'keeping an emptied primary from following another; ports with TLS beside plain ones; cluster-databases and node timeouts',
     '+config|get +config|set',
   ),
   ...only('missing rights that are found before anything is changed', '+acl|dryrun', WITH_FUNCTIONS),
@@ -192,6 +192,9 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
  * themselves: the source's writes are repeated there in its name. Redis's nodes know each other by a secret of the cluster.
  */
 export const SERVER_MOVE: readonly Right[] = needed('~* +cluster|syncslots +select +@write', PUSH)
+
+/** Of a user of its own for the keys that nodes send each other with MIGRATE, at their target. Ours needs the last no more. */
+export const BROUGHT: readonly Right[] = needed('~* +select +restore-asking')
 
 /**
  * Rights of several commands together: what one of them needs is needed. In the order of the table, each word once; keys

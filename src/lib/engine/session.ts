@@ -12,6 +12,7 @@ import {
   type NodeId,
   type NodeView,
   type Topology,
+  type WhyUnreachable,
 } from '../topology/model.ts'
 import {findFormer, findNode, requireNode} from '../topology/queries.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
@@ -30,16 +31,18 @@ const NOBODY_THERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
   'not-cluster',
 ])
 
-interface Unreached {
-  readonly failure: string
-  readonly message: string
+/** Where a node is to be found, and what it calls itself. */
+interface Whereabouts {
+  readonly id: NodeId
+  readonly address: NodeAddress
+  readonly hostname?: string | undefined
 }
 
 export class ClusterSession {
   readonly seed: NodeAddress
   readonly #port: ClusterPort
   readonly #ports = new Map<NodeId, NodePort>()
-  #unreached = new Map<NodeId, Unreached>()
+  #unreached = new Map<NodeId, WhyUnreachable>()
   readonly #otherSeeds: readonly NodeAddress[]
   readonly #seedId: NodeId
   #topology: Topology | undefined
@@ -146,7 +149,7 @@ export class ClusterSession {
     for (const [id, {failure}] of this.#unreached) if (failure !== 'loading') tried.add(id)
     const placeless = new Set<NodeId>()
     const firstPorts = [...this.#ports.values()]
-    let round: {id: NodeId; address: NodeAddress}[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
+    let round: Whereabouts[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
     // What such a cluster announces mostly leads nowhere from here, and nowhere may take its time to say so.
     if (firstPorts.some((port) => port.internalAddress && isMapped(port.address, port.internalAddress))) {
       await this.#askWhoIsThere(this.#otherSeeds)
@@ -155,9 +158,9 @@ export class ClusterSession {
       if (round.length === 0) round = await this.#findMoved(views, new Set([...tried, ...placeless]))
       if (round.length === 0) break
       for (const {id} of round) tried.add(id)
-      const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node.id, node.address))
+      const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node))
       for (const view of found) if (view) views.set(view.id, view)
-      const next = new Map<NodeId, NodeAddress>()
+      const next = new Map<NodeId, Whereabouts>()
       for (const view of found) {
         for (const entry of view?.entries ?? []) {
           if (tried.has(entry.id) || next.has(entry.id) || entry.flags.has('handshake')) continue
@@ -165,10 +168,10 @@ export class ClusterSession {
             placeless.add(entry.id)
             continue
           }
-          next.set(entry.id, entry.announced)
+          next.set(entry.id, {id: entry.id, address: entry.announced, hostname: entry.hostname})
         }
       }
-      round = [...next].map(([id, address]) => ({id, address}))
+      round = [...next.values()]
     }
     for (const id of placeless) {
       if (!tried.has(id)) this.#unreached.set(id, {failure: 'no-route', message: 'no node knows an address for it'})
@@ -191,10 +194,7 @@ export class ClusterSession {
    * Members that nobody answers for where the others know them, and that were found elsewhere: at a seed that was named,
    * or where another member was expected.
    */
-  async #findMoved(
-    views: ReadonlyMap<NodeId, NodeView>,
-    wanted: ReadonlySet<NodeId>,
-  ): Promise<{id: NodeId; address: NodeAddress}[]> {
+  async #findMoved(views: ReadonlyMap<NodeId, NodeView>, wanted: ReadonlySet<NodeId>): Promise<Whereabouts[]> {
     const missing = new Set([...wanted].filter((id) => !views.has(id)))
     if (missing.size === 0) return []
     await this.#askWhoIsThere([...this.#otherSeeds, ...this.#occupied])
@@ -216,7 +216,7 @@ export class ClusterSession {
     })
   }
 
-  async #ask(id: NodeId, address: NodeAddress): Promise<NodeView | undefined> {
+  async #ask({id, address, hostname}: Whereabouts): Promise<NodeView | undefined> {
     try {
       let port = this.#ports.get(id)
       if (!port) {
@@ -227,7 +227,7 @@ export class ClusterSession {
         } else {
           const silence = this.#silent.get(formatAddress(address))
           if (silence) throw silence
-          port = await this.#port.connect(address, id)
+          port = await this.#port.connect(address, id, hostname)
         }
         this.#ports.set(id, port)
       }
@@ -238,7 +238,8 @@ export class ClusterSession {
       if (!(error instanceof NodeError)) throw error
       if (error.failure === 'wrong-node') this.#occupied.push(address)
       this.#ports.delete(id)
-      this.#unreached.set(id, {failure: error.failure, message: error.message})
+      const {failure, message, suggestions} = error
+      this.#unreached.set(id, {failure, message, ...(suggestions.length > 0 ? {advice: suggestions} : {})})
       return undefined
     }
   }
@@ -318,6 +319,7 @@ export async function openSession(port: ClusterPort, seeds: readonly NodeAddress
 }
 
 /** The address by which other servers reach this node. */
-export function internalAddress(port: NodePort): NodeAddress {
-  return insideAddress(port.address, port.internalAddress)
+export async function peerAddress(port: NodePort): Promise<NodeAddress> {
+  const inside = insideAddress(port.address, port.internalAddress)
+  return {host: inside.host, port: (await port.readPeerPort()) ?? inside.port}
 }

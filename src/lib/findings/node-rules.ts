@@ -36,6 +36,7 @@ export function unreachableNodes(topology: Topology): readonly Finding[] {
           way !== undefined
             ? [way]
             : [
+                ...(node.reach.advice ?? []),
                 ...newAddress,
                 countSlots(slots) > 0
                   ? `Start the server at ${placeOf(node)} again: nobody else serves its slots`

@@ -12,6 +12,12 @@ export function openClusterPort(options: ConnectionOptions): ClusterPort {
   return new IoredisClusterPort(options)
 }
 
+/** By which others know a node. */
+interface Names {
+  readonly announced: NodeAddress
+  readonly hostname: string | undefined
+}
+
 class IoredisClusterPort implements ClusterPort {
   readonly #options: ConnectionOptions
   readonly #clients = new Map<string, Promise<NodeClient>>()
@@ -21,26 +27,35 @@ class IoredisClusterPort implements ClusterPort {
     this.#options = options
   }
 
-  async connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort> {
+  async connect(address: NodeAddress, expectedId?: NodeId, hostname?: string): Promise<NodePort> {
+    const names = {announced: address, hostname}
     const {addressMap, knownAddresses} = this.#options
     const mapped = addressMap?.dialledFor(address, expectedId)
     const known = expectedId === undefined || mapped ? undefined : knownAddresses?.get(expectedId)
-    if (known && !isSameAddress(known, address)) {
-      try {
-        return await this.#connectTo(known, address, expectedId)
-      } catch (error) {
-        // It was there once: what the node announces may be right by now.
-        if (!(error instanceof NodeError)) throw error
-      }
+    if (!known || isSameAddress(known, address)) return this.#connectTo(mapped ?? address, names, expectedId)
+    let before: NodeError
+    try {
+      return await this.#connectTo(known, names, expectedId)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      before = error
     }
-    return this.#connectTo(mapped ?? address, address, expectedId)
+    try {
+      // What the node announces may be right by now.
+      return await this.#connectTo(address, names, expectedId)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      const {failure, suggestions} = error
+      const message = `${error.message}; where it was before, ${before.message}`
+      throw new NodeError(failure, error.address, message, {suggestions, cause: error})
+    }
   }
 
-  async #connectTo(dialled: NodeAddress, announced: NodeAddress, expectedId: NodeId | undefined): Promise<NodePort> {
+  async #connectTo(dialled: NodeAddress, names: Names, expectedId: NodeId | undefined): Promise<NodePort> {
     const key = formatAddress(dialled)
     let pending = this.#clients.get(key)
     if (!pending) {
-      pending = this.#dial(dialled, announced)
+      pending = this.#dial(dialled, names)
       this.#clients.set(key, pending)
       pending.catch(() => this.#clients.delete(key))
     }
@@ -61,8 +76,8 @@ class IoredisClusterPort implements ClusterPort {
     this.#clients.clear()
   }
 
-  async #dial(address: NodeAddress, announced: NodeAddress): Promise<NodeClient> {
-    const options = wireOptionsFor(this.#options, [address, announced])
+  async #dial(address: NodeAddress, {announced, hostname}: Names): Promise<NodeClient> {
+    const options = wireOptionsFor(this.#options, [address, announced], hostname)
     const wire = new Wire(address, options)
     this.#dialling.add(wire)
     try {

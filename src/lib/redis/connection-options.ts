@@ -2,7 +2,8 @@
 import type {NodeAddress} from '../topology/model.ts'
 import type {AddressMap, KnownAddresses} from './address-map.ts'
 import type {Logins} from './logins.ts'
-import type {TlsOptions, WireOptions} from './wire.ts'
+import type {TlsOptions} from './tls-options.ts'
+import type {WireOptions} from './wire.ts'
 
 export interface ConnectionOptions {
   /** undefined: nobody logs in. */
@@ -16,8 +17,13 @@ export interface ConnectionOptions {
   readonly knownAddresses?: KnownAddresses | undefined
 }
 
-/** `addresses`: all that the server goes by. */
-export function wireOptionsFor(options: ConnectionOptions, addresses: readonly NodeAddress[]): WireOptions {
+/** `addresses`: all that the server goes by. `hostname`: what it announces beside them. */
+export function wireOptionsFor(
+  options: ConnectionOptions,
+  addresses: readonly NodeAddress[],
+  hostname?: string,
+): WireOptions {
   const {logins, tls, connectTimeoutMs, commandTimeoutMs} = options
-  return {...logins?.at(addresses), tls, connectTimeoutMs, commandTimeoutMs}
+  const hosts = [...addresses.map(({host}) => host), ...(hostname === undefined ? [] : [hostname])]
+  return {...logins?.at(addresses), tls, hosts, connectTimeoutMs, commandTimeoutMs}
 }

@@ -70,6 +70,7 @@ export class NodeClient implements NodePort {
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
   #atomicFamily: Promise<AtomicFamily | undefined> | undefined
+  #peerPort: Promise<number | undefined> | undefined
   #nextSnapshot = 0
   #nextPresence = 0
   /** Sent with RESTORE, not answered yet. */
@@ -97,6 +98,24 @@ export class NodeClient implements NodePort {
 
   get peerLogin(): Login | undefined {
     return this.#options.peerLogin ?? (this.#control.wantsLogin ? this.#options.login : undefined)
+  }
+
+  readPeerPort(): Promise<number | undefined> {
+    this.#peerPort ??= this.#readPeerPort().catch((error: unknown) => {
+      this.#peerPort = undefined
+      throw error
+    })
+    return this.#peerPort
+  }
+
+  async #readPeerPort(): Promise<number | undefined> {
+    const {port} = this.internalAddress ?? this.address
+    const names = ['port', 'tls-port', 'tls-cluster']
+    const told = await Promise.all(names.map((name) => this.readConfig(name).catch(unless('permission', undefined))))
+    const [plain, tls, isTlsUsed] = told
+    const used = Number((isTlsUsed === 'yes' ? tls : plain) ?? 0)
+    // Behind a mapping that does not show it is neither.
+    return [plain, tls].includes(String(port)) && used > 0 && used !== port ? used : undefined
   }
 
   async readView(): Promise<NodeView> {

@@ -13,24 +13,15 @@ import type {Login} from './logins.ts'
 import type {Reply} from './replies.ts'
 import {replyError, withoutControls} from './reply-errors.ts'
 import {tlsFailure} from './tls-failure.ts'
-
-export interface TlsOptions {
-  /** PEM; the system's authorities when undefined. */
-  readonly ca: readonly Buffer[] | undefined
-  readonly cert: Buffer | undefined
-  readonly key: Buffer | undefined
-  readonly servername: string | undefined
-  /** Whatever name the certificate bears will do. */
-  readonly isNameIgnored?: boolean
-  /** Do not verify the chain. */
-  readonly isInsecure: boolean
-}
+import {type TlsOptions, tlsTo} from './tls-options.ts'
 
 export interface WireOptions {
   readonly login?: Login | undefined
   /** With what its peers log in to send it keys, where that is not `login`. */
   readonly peerLogin?: Login | undefined
   readonly tls?: TlsOptions | undefined
+  /** What the server goes by, beside the address that is dialled. */
+  readonly hosts?: readonly string[] | undefined
   readonly connectTimeoutMs: number
   readonly commandTimeoutMs: number
 }
@@ -54,6 +45,8 @@ export class Wire {
   #lastError: (Error & {code?: string}) | undefined
   /** Connections that were dropped because of a missed deadline: what else was pending there has missed it too. */
   readonly #overdue = new WeakMap<Redis, NodeError>()
+  /** Connections with TLS that the server's machine has taken, whatever came of them. */
+  readonly #taken = new WeakSet<Redis>()
   #spokeAtMs = Number.NEGATIVE_INFINITY
   #wantsLogin = false
   #isClosed = false
@@ -160,7 +153,9 @@ export class Wire {
       this.#line = undefined
       this.onBroken?.()
     })
-    await this.#within(this.#options.connectTimeoutMs + 500, redis, redis.connect())
+    const opening = redis.connect()
+    if (this.#options.tls) this.#noteWhenTaken(redis)
+    await this.#within(this.#options.connectTimeoutMs + 500, redis, opening)
     // From here on nothing goes through ioredis, whose traces and errors would tell the password.
     const conversation = new Conversation(redis.stream, {
       translate: (error) => this.#translate(error, redis),
@@ -214,7 +209,7 @@ export class Wire {
   }
 
   #redisOptions(): RedisOptions {
-    const {tls, connectTimeoutMs} = this.#options
+    const {tls, hosts = [], connectTimeoutMs} = this.#options
     const {host, port} = this.#address
     return {
       host,
@@ -230,7 +225,7 @@ export class Wire {
       connectTimeout: connectTimeoutMs,
       keepAlive: 15_000,
       noDelay: true,
-      ...(tls ? {tls: tlsFor(host, tls)} : {}),
+      ...(tls ? {tls: tlsTo([host, ...hosts], tls)} : {}),
     }
   }
 
@@ -265,6 +260,15 @@ export class Wire {
   /** Redis up to 7.0 says "this user". */
   #namingUser(text: string): string {
     return text.replace(/(NOPERM )this user\b/i, `$1User ${this.#options.login?.username ?? 'default'}`)
+  }
+
+  /** For those who wait for TLS in vain: ioredis only tells of the end of the handshake. */
+  #noteWhenTaken(redis: Redis): void {
+    setImmediate(() => {
+      const {stream} = redis
+      if (stream?.connecting) stream.once('connect', () => this.#taken.add(redis))
+      else if (stream && !stream.destroyed) this.#taken.add(redis)
+    })
   }
 
   #tooLate(deadlineMs: number): NodeError {
@@ -310,6 +314,13 @@ export class Wire {
       case 'EADDRNOTAVAIL':
         return this.#failure('no-route', `there is no route to ${address}`)
       case 'ETIMEDOUT':
+        if (this.#taken.has(redis)) {
+          const inTime = seconds(this.#options.connectTimeoutMs)
+          return this.#failure('timeout', `${address} took the connection, and said nothing in TLS within ${inTime}`, [
+            'If no TLS is spoken at that port, name the one where it is, or leave --tls out',
+            'If the server is only slow, give --connect-timeout',
+          ])
+        }
         return this.#failure(
           'timeout',
           `${address} did not accept a connection within ${seconds(this.#options.connectTimeoutMs)}`,
@@ -321,26 +332,12 @@ export class Wire {
         break
     }
     if (this.#options.tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
-      const {text: why, suggestions} = tlsFailure(reason)
+      const {text: why, suggestions} = tlsFailure(reason, {hasCertificate: this.#options.tls.cert !== undefined})
       return this.#failure('tls', `TLS to ${address} failed: ${withoutControls(why)}`, suggestions)
     }
     if (/connection is closed|isn't writeable|stream/i.test(text))
       return this.#failure('closed', `${address} closed the connection`)
     return this.#failure('closed', `${address}: ${text}`)
-  }
-}
-
-/** Only a name can be checked against a certificate; nodes are mostly dialled by the IP that the cluster announces. */
-function tlsFor(host: string, tls: TlsOptions): NonNullable<RedisOptions['tls']> {
-  const isName = /[a-z]/i.test(host) && !host.includes(':')
-  const servername = tls.servername ?? (isName ? host : undefined)
-  return {
-    ...(tls.ca ? {ca: [...tls.ca]} : {}),
-    ...(tls.cert ? {cert: tls.cert} : {}),
-    ...(tls.key ? {key: tls.key} : {}),
-    ...(servername === undefined ? {} : {servername}),
-    ...(servername === undefined || tls.isNameIgnored ? {checkServerIdentity: () => undefined} : {}),
-    rejectUnauthorized: !tls.isInsecure,
   }
 }
 

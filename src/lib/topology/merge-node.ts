@@ -9,6 +9,7 @@ import {
   type NodeId,
   type NodeView,
   type Reach,
+  type WhyUnreachable,
 } from './model.ts'
 
 /** What all reached nodes, itself included, say about one node. */
@@ -44,15 +45,11 @@ function announcedOf(view: NodeView, own: NodeEntry | undefined, hearsay: Hearsa
 }
 
 /** A node that was not reached: what most of the others say; then the higher config epoch, then the text order. */
-export function mergeUnreachedNode(
-  id: NodeId,
-  hearsay: Hearsay,
-  why: {readonly failure: string; readonly message: string},
-): ClusterNode {
+export function mergeUnreachedNode(id: NodeId, hearsay: Hearsay, why: WhyUnreachable): ClusterNode {
   const said = mostSaid(hearsay, factsOf)
   const addressed = mostSaid(hearsay, addressFactsOf, hasAddress) ?? said
   const announced = addressed?.announced ?? {host: '', port: 0}
-  const reach: Reach = {kind: 'unreachable', failure: why.failure, message: why.message}
+  const reach: Reach = {kind: 'unreachable', ...why}
   return {
     id,
     announced,

@@ -19,13 +19,14 @@ import {
   type Shard,
   type StaleMark,
   type Topology,
+  type WhyUnreachable,
 } from './model.ts'
 
 export interface MergeInput {
   readonly seedId: NodeId
   readonly views: readonly NodeView[]
   /** Nodes that were asked and did not answer. An ID that no view knows is left out. */
-  readonly unreachable: ReadonlyMap<NodeId, {readonly failure: string; readonly message: string}>
+  readonly unreachable: ReadonlyMap<NodeId, WhyUnreachable>
 }
 
 /**

@@ -121,7 +121,14 @@ export interface NodeView {
 /** The node reported, or why it did not. */
 export type Reach =
   | {readonly kind: 'reached'; readonly view: NodeView}
-  | {readonly kind: 'unreachable'; readonly failure: string; readonly message: string}
+  | ({readonly kind: 'unreachable'} & WhyUnreachable)
+
+export interface WhyUnreachable {
+  readonly failure: string
+  readonly message: string
+  /** What may help, where the failure tells. */
+  readonly advice?: readonly string[]
+}
 
 /** One node of the merged picture. Facts are its own when it was reached, else what the others say. */
 export interface ClusterNode {

@@ -117,9 +117,12 @@ const accepted: readonly Row[] = [
   {line: '--cluster create a:1', env: {REDISCLI_CLUSTER_YES: 'yes'}, asks: 'create a:1'},
   // TLS.
   {
-    line: '--tls --cacert ca --cert c --key k --sni s --insecure --cacertdir d --tls-ciphers x --cluster check a:1',
+    line: '--tls --cacert ca --cert c --key k --sni s --insecure --cacertdir d --tls-ciphers x --tls-ciphersuites y --cluster check a:1',
     asks: 'check a:1',
-    flags: {tls: true, cacert: 'ca', cert: 'c', key: 'k', sni: 's', insecure: true, cacertdir: 'd'},
+    flags: {
+      ...{tls: true, cacert: 'ca', cert: 'c', key: 'k', sni: 's', insecure: true, cacertdir: 'd'},
+      ...{'tls-ciphers': 'x', 'tls-ciphersuites': 'y'},
+    },
   },
   {line: '--cacert ca --cluster check a:1', asks: 'check a:1'},
   // The rest.

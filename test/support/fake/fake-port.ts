@@ -53,6 +53,10 @@ export class FakePort implements NodePort {
     return this.#server.id
   }
 
+  async readPeerPort(): Promise<undefined> {
+    return undefined
+  }
+
   readView(): Promise<NodeView> {
     return this.#call({kind: 'readView'}, (server) => viewOf(server, this.#cluster.isReachable))
   }

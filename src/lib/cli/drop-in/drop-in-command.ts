@@ -180,7 +180,7 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
       this.say()
     }
     const options = await super.connectionOptions()
-    return options.tls ? {...options, tls: {...options.tls, isNameIgnored: true}} : options
+    return options.tls ? {...options, tls: {...options.tls, verify: 'chain'}} : options
   }
 
   /** 0 or 1, as redis-cli has it, and 130 for what a signal ended. */

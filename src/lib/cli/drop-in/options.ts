@@ -39,9 +39,7 @@ const NO_EFFECT: readonly string[] = [
   ...['--no-auth-warning', '-4', '-6', '-2', '-3', '-c', '-e', '--raw', '--no-raw', '--csv', '--json'],
   ...['--quoted-json', '--quoted-input', '--mptcp', '--rdma'],
 ]
-const NO_EFFECT_OF_VALUE: readonly string[] = [
-  ...['-s', '-n', '-r', '-i', '-d', '-D', '--show-pushes', '--tls-ciphers', '--tls-ciphersuites'],
-]
+const NO_EFFECT_OF_VALUE: readonly string[] = [...['-s', '-n', '-r', '-i', '-d', '-D', '--show-pushes']]
 
 export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string, DropInOption>([
   ...NO_EFFECT.map((token): [string, DropInOption] => [token, {takes: 'nothing'}]),
@@ -64,6 +62,8 @@ export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string
   ['--cert', {takes: 'value', flag: 'cert'}],
   ['--key', {takes: 'value', flag: 'key'}],
   ['--insecure', {takes: 'nothing', flag: 'insecure'}],
+  ['--tls-ciphers', {takes: 'value', flag: 'tls-ciphers'}],
+  ['--tls-ciphersuites', {takes: 'value', flag: 'tls-ciphersuites'}],
 
   ['--cluster-yes', {takes: 'nothing', flag: 'yes'}],
   ['--cluster-replicas', {takes: 'value', flag: 'replicas', read: wholeNumber(0, 1000)}],

@@ -79,7 +79,7 @@ export function toNativeArgv({subcommand, words, flags}: DropInRequest): string[
 }
 
 const PASSWORD_VARIABLES = ['RCLUSTER_PASSWORD', 'VALKEYCLI_AUTH', 'REDISCLI_AUTH']
-const TLS_FLAGS = ['sni', 'cacert', 'cacertdir', 'cert', 'key', 'insecure']
+const TLS_FLAGS = ['sni', 'cacert', 'cacertdir', 'cert', 'key', 'insecure', 'tls-ciphers', 'tls-ciphersuites']
 
 function isClusterYes(env: Environment): boolean {
   return (env['VALKEYCLI_CLUSTER_YES'] ?? env['REDISCLI_CLUSTER_YES']) === '1'
