@@ -31,6 +31,7 @@ const READING = [
   'readClusterInfo',
   'readDatabaseCount',
   'countKeys',
+  'readSlotStats',
   'listKeys',
   'measureKeys',
   'readKeyTypes',
