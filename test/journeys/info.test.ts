@@ -65,11 +65,11 @@ forEachKind(
       if (!measures) return
       const [, words = ''] = /rcluster (call .*)$/m.exec(refused.stderr) ?? []
       await rcluster.ok(...words.split(' '))
-      for (let n = 0; n < 200; n++) await rawCommand(ownerOf(HOT), ['GET', `{hot}${n % 30}`])
+      for (let n = 0; n < 40; n++) await rawCommand(ownerOf(HOT), ['GET', `{hot}${n % 30}`])
       const {heat} = await result('info', a, '--heat', 'cpu')
       expect(heat).toMatchObject({unit: 'microseconds', sources: ['measured'], unknown: []})
       expect(heat.hottest[0].slot).toBe(HOT)
-      expect(heat.hottest[0].load).toBeGreaterThan(100)
+      expect(heat.hottest[0].load).toBeGreaterThan(20)
       const later = await result('info', a, '--heat', 'cpu', '--over', '100ms')
       expect(later.heat.overMs).toBeGreaterThanOrEqual(100)
       expect(later.heat.total).toBeLessThan(heat.total)
@@ -119,7 +119,7 @@ forEachKind(
       const startedAt = performance.now()
       const slow = ['--command-timeout', '1s']
       const {code, stdout} = await rcluster.run(['explain', 'slot', '16383', '--seed', a, ...slow])
-      expect(performance.now() - startedAt).toBeLessThan(6000)
+      expect(performance.now() - startedAt).toBeLessThan(8000)
       servers.signal(2, 'SIGCONT')
       expect(code).toBe(1)
       expect(stdout).toMatch(new RegExp(`Owner +${c} .*cannot be reached`))
