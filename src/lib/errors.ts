@@ -60,6 +60,7 @@ export type RefusalReason =
   | 'stale-plan'
   | 'unfit-folder'
   | 'damaged-backup'
+  | 'not-measured'
 
 /** The cluster is not fit for what was asked; nothing was changed. Exit 3. */
 export class RefusedError extends ClusterError {

@@ -38,7 +38,7 @@ export interface Command {
 }
 
 /** Of those that read only and take no --yes. */
-const ASKS_NOTHING = new Set(['check', 'wait', 'info', 'call'])
+const ASKS_NOTHING = new Set(['check', 'wait', 'info', 'explain', 'call'])
 
 export function startCommand(rcluster: Rcluster, args: readonly string[], log: EventLog): Command {
   const startedMs = Date.now()

@@ -27,7 +27,7 @@ function keyOf(slot: number, tail: string | Buffer): Buffer {
   return Buffer.concat([Buffer.from(`{${tagForSlot(slot)}}`), Buffer.from(tail)])
 }
 
-forEachTerrain('slots of a node', ({open}) => {
+forEachTerrain('slots of a node', ({open, hasSlotStats}) => {
   let ground: Ground
   let source: NodePort
   let target: NodePort
@@ -110,6 +110,22 @@ forEachTerrain('slots of a node', ({open}) => {
     await ground.set(0, keyOf(11, 'a'), 'x')
     expect(await failureOf(source.assignSlot(11, target.id))).toEqual(['keys-left', false])
     expect(await source.countKeys(11, 0)).toBe(1)
+  })
+
+  it('tells the load of its own slots, as far as it measures that', async () => {
+    await ground.set(0, keyOf(21, 'a'), 'x')
+    await ground.set(0, keyOf(21, 'b'), 'x')
+    if (!hasSlotStats) {
+      expect(await source.readSlotStats({start: 21, end: 22})).toBeUndefined()
+      return
+    }
+    const unmeasured = {memoryBytes: undefined, cpuMicroseconds: undefined, networkBytes: undefined}
+    expect(await source.readSlotStats({start: 21, end: 22})).toEqual([
+      {slot: 21, keys: 2, ...unmeasured},
+      {slot: 22, keys: 0, ...unmeasured},
+    ])
+    expect(await source.readSlotStats({start: 16_000, end: 16_383})).toEqual([])
+    expect((await target.readSlotStats({start: 0, end: 16_383}))?.length).toBe(5462)
   })
 
   it('moves keys with their value, their life and every byte of their name', async () => {

@@ -21,9 +21,12 @@ export interface Terrain {
   /** Has cluster-databases. */
   readonly hasDatabases: boolean
   readonly atomicFamily: AtomicFamily | undefined
+  /** Has CLUSTER SLOT-STATS. */
+  readonly hasSlotStats: boolean
   open(count: number, databases?: number): Promise<Ground>
 }
 
+const WITH_SLOT_STATS: ReadonlySet<ServerName> = new Set(['redis-8.6', 'valkey-8.1', 'valkey-9.1'])
 const ATOMIC_FAMILIES: Partial<Record<ServerName, AtomicFamily>> = {'valkey-9.1': 'push', 'redis-8.6': 'pull'}
 
 export function forEachTerrain(title: string, define: (terrain: Terrain) => void): void {
@@ -31,9 +34,11 @@ export function forEachTerrain(title: string, define: (terrain: Terrain) => void
     define({
       hasDatabases: true,
       atomicFamily,
+      hasSlotStats: atomicFamily !== undefined,
       open: async (count, databases = 1) => {
         const options = {primaries: 0, strangers: count, databases}
         const cluster = new FakeCluster(atomicFamily ? {...options, atomicFamily} : options)
+        if (atomicFamily) for (const {settings} of cluster.servers) settings.set('cluster-slot-stats-enabled', 'no')
         const nodes = await Promise.all(cluster.servers.map(({address}) => cluster.connect(address)))
         return {
           port: cluster,
@@ -57,6 +62,7 @@ export function forEachTerrain(title: string, define: (terrain: Terrain) => void
     define({
       hasDatabases: kind.name === 'valkey-9.1',
       atomicFamily: ATOMIC_FAMILIES[kind.name],
+      hasSlotStats: WITH_SLOT_STATS.has(kind.name),
       open: async (count, databases = 1) => {
         const config: Record<string, string> = databases > 1 ? {'cluster-databases': String(databases)} : {}
         const servers = await startServers(kind, count, {config: {'cluster-node-timeout': '2000', ...config}})

@@ -152,6 +152,8 @@ forEachKind(
 
     test('reshard, key by key and by the servers', async () => {
       for (let n = 0; n < 30; n++) await rawCommand(a, ['SET', `{06S}${n}`, 'value'], admin)
+      await run('info', [a, '--heat', 'memory'], ['--optional'])
+      await run('explain', ['slot', '0', '--seed', a], ['--optional'])
       const there = [a, '--from', a, '--to', d, '--slots-list', '0-9', '--yes']
       await expectMinimal('reshard', there, ['+info'])
       expect(await rawCommand(a, ['CLUSTER', 'COUNTKEYSINSLOT', '0'], admin)).toBe(30)

@@ -11,6 +11,7 @@ import {BIG_KEY_BYTES, byStall, expectedStallMs} from '../plan/big-keys.ts'
 import type {BigKey, BigKeySurvey, SlotMove} from '../plan/plan.ts'
 import type {NodeId, ServerInfo, Topology} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
+import {peopledDatabases} from './peopled-databases.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
 
@@ -131,10 +132,7 @@ class SourceLook {
     const {isThorough, thresholdBytes, endsAtMs} = this.#options
     const info = this.#info
     if (info && (this.#keysOnNode === 0 || (this.#bytesHeld ?? Infinity) < thresholdBytes)) return
-    // Where INFO is forbidden, its silence means nothing.
-    const databases = info
-      ? [...info.keysByDatabase.keys()]
-      : Array.from({length: await this.#source.readDatabaseCount()}, (_, database) => database)
+    const databases = await peopledDatabases(this.#source, info)
     if (isThorough) {
       await this.#estimateKeys(this.#moves, databases)
       await this.#look(this.#moves, databases, LISTED_AT_MOST_THOROUGHLY, () => true)

@@ -9,7 +9,7 @@
  * Slots are 0-16383, databases 0 upwards, times milliseconds.
  */
 import type {NodeError} from '../errors.ts'
-import type {SlotRanges} from '../slots/slot-ranges.ts'
+import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
 import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
 
 /** As whom another node logs in at this one to send it keys. The password is for the adapter alone. */
@@ -76,6 +76,18 @@ export interface ToldPlace {
   /** undefined: it tells no host for that node, and clients may only guess that it is the one they asked. */
   readonly host: string | undefined
   readonly port: number
+}
+
+/** What a node tells of the load that one of its slots bears; undefined where it does not measure that. */
+export interface SlotStats {
+  readonly slot: number
+  /** In all databases. */
+  readonly keys: number
+  readonly memoryBytes: number | undefined
+  /** Since the node began to count, as are the bytes. */
+  readonly cpuMicroseconds: number | undefined
+  /** In and out together. */
+  readonly networkBytes: number | undefined
 }
 
 /** As the protocol has it; bulk strings are Buffers. */
@@ -175,6 +187,8 @@ export interface NodePort {
   assignSlot(slot: number, owner: NodeId): Promise<void>
 
   countKeys(slot: number, database: number): Promise<number>
+  /** Of those slots of the range that are the node's; undefined where it has no CLUSTER SLOT-STATS. */
+  readSlotStats(range: SlotRange): Promise<readonly SlotStats[] | undefined>
   /** At most `limit` keys of the slot, in no order. */
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]>
   /** MEMORY USAGE of each key in bytes, undefined for a key that is gone. Asks with ASKING where that is needed. */

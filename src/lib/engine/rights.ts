@@ -74,6 +74,9 @@ function moveOnlyFor(flag: string): Right[] {
   return MOVE.map(({when: _, ...right}) => ({...right, isOnlyFor: right.isOnlyFor ?? flag}))
 }
 
+/** Families of which every server has CLUSTER SLOT-STATS: others refuse a rule with it. */
+const STATS: readonly ServerFamily[] = ['redis-8.4', 'valkey-9.0']
+
 const JOIN_QUICKLY = only(
   'joining, and following another primary, in less than five seconds',
   '+config|get +config|set',
@@ -82,8 +85,18 @@ const JOIN_QUICKLY = only(
 /** By the name of the command. */
 export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
   check: LOOK,
-  info: LOOK,
   clients: [...LOOK, ...needed('+cluster|slots')],
+  info: [
+    ...LOOK,
+    ...only('--heat, of what the servers measure', '+cluster|slot-stats', STATS),
+    ...only('--heat keys and memory, where the servers do not measure them', '+cluster|countkeysinslot +select'),
+    ...only('--heat memory, where the servers do not measure it', '~* +cluster|getkeysinslot +memory|usage'),
+  ],
+  explain: [
+    ...LOOK,
+    ...only('how many keys of the slot are where', '+cluster|countkeysinslot +select'),
+    ...only('telling who is at work on an open slot', '+client|list'),
+  ],
   wait: LOOK,
   call: LOOK,
   create: [

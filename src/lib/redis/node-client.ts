@@ -14,12 +14,13 @@ import type {
   RestoreOptions,
   SerialisedKey,
   SlotMigration,
+  SlotStats,
   Snapshot,
   SnapshotOptions,
   ToldPlace,
 } from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
-import type {SlotRanges} from '../slots/slot-ranges.ts'
+import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
@@ -40,6 +41,7 @@ import {
   understood,
 } from './reply-shapes.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
+import {parseSlotStats} from './slot-stats.ts'
 import {parseSlotsReply} from './slots-reply.ts'
 import {openSnapshot} from './snapshot-stream.ts'
 import {Wire, type WireOptions} from './wire.ts'
@@ -233,6 +235,12 @@ export class NodeClient implements NodePort {
 
   countKeys(slot: number, database: number): Promise<number> {
     return this.#ask(['CLUSTER', 'COUNTKEYSINSLOT', slot], countIn, this.#data(database))
+  }
+
+  readSlotStats({start, end}: SlotRange): Promise<readonly SlotStats[] | undefined> {
+    return this.#ask(['CLUSTER', 'SLOT-STATS', 'SLOTSRANGE', start, end], parseSlotStats).catch(
+      unless('unknown-command', undefined),
+    )
   }
 
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]> {

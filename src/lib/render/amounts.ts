@@ -40,6 +40,11 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(large)}${units[0]}${String(Math.floor(small)).padStart(2, '0')}${units[1]}`
 }
 
+/** "2026-11-29 20:04:33 UTC" */
+export function formatMoment(moment: Date): string {
+  return `${moment.toISOString().slice(0, 19).replace('T', ' ')} UTC`
+}
+
 /** "1 key", "2,000 keys", "2 primaries"; counts of slots have no comma, since slot numbers have none: "4096 slots". */
 export function plural(count: number, noun: string): string {
   const number = noun === 'slot' ? String(count) : formatCount(count)

@@ -19,7 +19,8 @@ export function renderFindings(findings: readonly Finding[], topology: Topology,
   ].join('\n')
 }
 
-function renderFinding({severity, id, message, suggestions}: Finding, style: Style): string {
+/** One, with what to do about it below. */
+export function renderFinding({severity, id, message, suggestions}: Finding, style: Style): string {
   const {chalk, isUnicode} = style
   const label = severity === 'error' ? chalk.red('error  ') : chalk.yellow('warning')
   const arrow = isUnicode ? '→' : '->'

@@ -1,21 +1,25 @@
 /** Who owns which of the 16384 slots? A picture: one letter for some slots, by the primary that owns most of them. */
 
 import {SLOT_COUNT} from '../slots/slot.ts'
-import {countSlots, slotsInRanges} from '../slots/slot-ranges.ts'
+import {countSlots, rangesFromSlots, slotsInRanges} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
+import {inColumns} from './columns.ts'
+import {shorten} from './shorten.ts'
+import {drawGrid} from './slot-grid.ts'
+import {renderRanges} from './topology.ts'
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 /** For the primaries after those. */
 const ANY_OTHER = '+'
 const OPEN = '!'
 const UNCOVERED = '?'
-const LABEL_WIDTH = 5
 
 /** The map, then its legend. One open or uncovered slot is enough to mark its cell. */
 export function renderSlotMap(topology: Topology, style: Style): string {
-  const {chalk} = style
+  const {chalk, columns} = style
   const paints = [chalk.cyan, chalk.green, chalk.magenta, chalk.blue, chalk.yellow, chalk.white]
   const primaries = topology.shards.map(({primary}) => primary).filter(({ranges}) => ranges.length > 0)
   const order = new Map(primaries.map(({id}, index) => [id, index]))
@@ -23,33 +27,45 @@ export function renderSlotMap(topology: Topology, style: Style): string {
     const index = order.get(id) ?? LETTERS.length
     return paints[index % paints.length]!(LETTERS[index] ?? ANY_OTHER)
   }
-  // A power of two, so that all rows are equally long.
-  const perRow = 2 ** Math.floor(Math.log2(Math.max(16, Math.min(128, style.columns - LABEL_WIDTH - 2))))
-  const perCell = 32
   const open = new Set(topology.openSlots.map(({slot}) => slot))
   const uncovered = new Set(slotsInRanges(topology.uncovered))
-  const rows: string[] = []
-  for (let rowStart = 0; rowStart < SLOT_COUNT; rowStart += perRow * perCell) {
-    let row = ''
-    for (let start = rowStart; start < rowStart + perRow * perCell; start += perCell) {
-      const mark = cellMark(topology, open, uncovered, start, start + perCell)
-      row += mark === OPEN || mark === UNCOVERED ? chalk.red.bold(mark) : letterOf(mark)
-    }
-    rows.push(`${chalk.dim(String(rowStart).padStart(LABEL_WIDTH))}  ${row}`)
-  }
-  const widest = Math.max(0, ...primaries.map(({address}) => formatAddress(address).length))
-  const legend = primaries.map(({id, address, ranges}) => {
-    const slots = countSlots(ranges)
-    const share = ((100 * slots) / SLOT_COUNT).toFixed(1)
-    return `${letterOf(id)}  ${clean(formatAddress(address)).padEnd(widest)}  ${String(slots).padStart(5)} slots  ${share.padStart(5)}%`
+  const {rows, perCell} = drawGrid(style, (start, end) => {
+    const mark = cellMark(topology, open, uncovered, start, end)
+    return mark === OPEN || mark === UNCOVERED ? chalk.red.bold(mark) : letterOf(mark)
   })
-  if (open.size > 0) legend.push(`${chalk.red.bold(OPEN)}  with open slots: ${open.size}`)
-  if (uncovered.size > 0) legend.push(`${chalk.red.bold(UNCOVERED)}  with uncovered slots: ${uncovered.size}`)
+
+  const amount = (slots: number): string => {
+    const share = ((100 * slots) / SLOT_COUNT).toFixed(1)
+    return `${String(slots).padStart(5)} ${slots === 1 ? 'slot ' : 'slots'}  ${share.padStart(5)}%`
+  }
+  const named = primaries.slice(0, LETTERS.length)
+  const others = primaries.slice(LETTERS.length)
+  const room = Math.max(12, columns - '   '.length - '  '.length - amount(0).length)
+  const places = named.map(({address}) => shorten(clean(formatAddress(address)), room, style))
+  const rest = others.length > 0 ? [`${others.length} others`] : []
+  const widest = Math.max(0, ...[...places, ...rest].map((place) => place.length))
+  const legend = named.map(
+    ({id, ranges}, index) => `${letterOf(id)}  ${places[index]!.padEnd(widest)}  ${amount(countSlots(ranges))}`,
+  )
+  for (const text of rest) {
+    const slots = others.reduce((sum, {ranges}) => sum + countSlots(ranges), 0)
+    legend.push(`${paints[0]!(ANY_OTHER)}  ${text.padEnd(widest)}  ${amount(slots)}`)
+  }
+  const marks: string[] = []
+  const marked = (mark: string, slots: Iterable<number>, word: string): void => {
+    const ranges = rangesFromSlots(slots)
+    const head = `${plural(countSlots(ranges), 'slot')} ${word}: `
+    marks.push(`${chalk.red.bold(mark)}  ${head}${renderRanges(ranges, Math.max(12, columns - 3 - head.length))}`)
+  }
+  if (open.size > 0) marked(OPEN, open, 'open')
+  if (uncovered.size > 0) marked(UNCOVERED, uncovered, 'uncovered')
+  const sentence = `Each character is ${perCell} slots, shown by the primary that owns most of them.`
   return [
-    ...rows,
+    rows,
     '',
-    `Each character is ${perCell} slots, shown by the primary that owns most of them.`,
-    ...legend,
+    columns < sentence.length ? `Each character is ${perCell} slots.` : sentence,
+    ...inColumns(legend, style),
+    ...marks,
   ].join('\n')
 }
 

@@ -3,7 +3,7 @@
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {keyCount, nodeState, replicaLagBytes} from './topology.ts'
+import {keyCount, nodeState, replicaLagBytes, replicaLagSeconds} from './topology.ts'
 
 export interface NodeDocument {
   readonly id: NodeId
@@ -29,6 +29,8 @@ export interface NodeDocument {
   readonly keys: number | null
   readonly memoryBytes: number | null
   readonly lagBytes: number | null
+  readonly lagSeconds: number | null
+  readonly opsPerSecond: number | null
   readonly server: string | null
   readonly version: string | null
   readonly availabilityZone: string | null
@@ -93,6 +95,8 @@ function nodeDocument(node: ClusterNode, topology: Topology): NodeDocument {
     keys: keyCount(node) ?? null,
     memoryBytes: info?.usedMemoryBytes ?? null,
     lagBytes: node.role === 'replica' ? (replicaLagBytes(node, topology) ?? null) : null,
+    lagSeconds: node.role === 'replica' ? (replicaLagSeconds(node, topology) ?? null) : null,
+    opsPerSecond: info?.opsPerSecond ?? null,
     server: info?.flavour ?? null,
     version: info?.version ?? null,
     availabilityZone: info?.availabilityZone ?? null,

@@ -5,31 +5,41 @@ import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRange
 import {isSameAddress} from '../topology/inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
 import {seedAddress} from '../topology/queries.ts'
-import {formatBytes, formatCount, plural} from './amounts.ts'
+import {formatBytes, formatCount, formatShort, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
+import {shorten} from './shorten.ts'
 import {type Column, renderTable, visibleLength} from './table.ts'
+import {wrap} from './wrap.ts'
 
 /** The table, a head line before it, and what is not as it should be after it. */
 export function renderTopology(topology: Topology, style: Style): string {
-  const parts = [renderHeadline(topology), '', renderNodes(topology, style)]
+  const parts = [wrap(renderHeadline(topology), style, 0, 2), '', renderNodes(topology, style)]
   const trouble = renderTrouble(topology, style)
   if (trouble.length > 0) parts.push('', ...trouble)
   return parts.join('\n')
 }
 
-/** "6 nodes in 3 shards, 16384 of 16384 slots covered, 200,000 keys, valkey 8.1.1" */
-function renderHeadline(topology: Topology): string {
+/** "6 nodes in 3 shards, 16384 of 16384 slots covered, 200,000 keys, 74 MB, 1.2k ops/s, valkey 8.1.1" */
+export function renderHeadline(topology: Topology): string {
   const views = topology.nodes.flatMap((node) => viewOf(node) ?? [])
   const versions = [...new Set(views.map(({serverInfo}) => `${serverInfo.flavour} ${serverInfo.version}`))].sort()
   const covered = SLOT_COUNT - countSlots(topology.uncovered)
   const keys = topology.shards.map(({primary}) => keyCount(primary))
   const known = keys.filter((count) => count !== undefined)
-  const total = known.reduce((sum, count) => sum + count, 0)
+  const sum = (values: readonly (number | undefined)[]): number =>
+    values.reduce<number>((total, value) => total + (value ?? 0), 0)
+  const leading = topology.shards.flatMap(({primary}) => viewOf(primary) ?? [])
+  const memory = sum(leading.map(({serverInfo}) => serverInfo.usedMemoryBytes))
+  const ops = sum(views.map(({serverInfo}) => serverInfo.opsPerSecond))
+  const zones = new Set(views.map(({serverInfo}) => serverInfo.availabilityZone).filter(Boolean))
   return [
     `${plural(topology.nodes.length, 'node')} in ${plural(topology.shards.length, 'shard')}`,
+    zones.size > 0 ? plural(zones.size, 'zone') : '',
     `${covered} of ${SLOT_COUNT} slots covered`,
-    `${plural(total, 'key')}${known.length < keys.length ? ' known' : ''}`,
+    `${plural(sum(known), 'key')}${known.length < keys.length ? ' known' : ''}`,
+    memory > 0 ? `${formatBytes(memory)} in primaries` : '',
+    views.some(({serverInfo}) => serverInfo.opsPerSecond !== undefined) ? `${formatShort(ops)} ops/s` : '',
     clean(versions.join(', ')),
   ]
     .filter((part) => part !== '')
@@ -50,6 +60,26 @@ export function replicaLagBytes(replica: ClusterNode, topology: Topology): numbe
   return ahead === undefined || behind === undefined ? undefined : Math.max(0, ahead - behind)
 }
 
+/** How long ago the primary last heard how far this replica is, in seconds; undefined where it does not tell. */
+export function replicaLagSeconds(replica: ClusterNode, topology: Topology): number | undefined {
+  const primary = replica.primaryId === undefined ? undefined : topology.nodesById.get(replica.primaryId)
+  const attached = (primary && viewOf(primary)?.serverInfo.attachedReplicas) ?? []
+  const places = [replica.announced, replica.address, viewOf(replica)?.internal ?? replica.address].map(formatAddress)
+  return attached.find(({address}) => places.includes(formatAddress(address)))?.lagSeconds
+}
+
+/** Replicas tell every second how far they are. */
+const USUAL_LAG_SECONDS = 1
+
+/** "2.0 KB, 12 s"; empty for one that keeps up. */
+export function describeLag(replica: ClusterNode, topology: Topology): string {
+  const bytes = replicaLagBytes(replica, topology) ?? 0
+  const seconds = replicaLagSeconds(replica, topology) ?? 0
+  return [bytes > 0 ? formatBytes(bytes) : '', seconds > USUAL_LAG_SECONDS ? `${seconds} s` : '']
+    .filter((part) => part !== '')
+    .join(', ')
+}
+
 export interface NodeState {
   readonly text: string
   readonly level: 'good' | 'poor' | 'bad'
@@ -65,8 +95,8 @@ export function nodeState(node: ClusterNode, topology: Topology): NodeState {
   if (clusterInfo.state === 'fail') return {text: 'not serving', level: 'bad'}
   if (node.flags.has('suspected')) return {text: 'suspected', level: 'poor'}
   if (node.flags.has('handshake')) return {text: 'joining', level: 'poor'}
-  const lagBytes = node.role === 'replica' ? replicaLagBytes(node, topology) : undefined
-  if (lagBytes) return {text: `lag ${formatBytes(lagBytes)}`, level: 'good'}
+  const lag = node.role === 'replica' ? describeLag(node, topology) : ''
+  if (lag !== '') return {text: `lag ${lag}`, level: 'good'}
   return {text: 'ok', level: 'good'}
 }
 
@@ -79,61 +109,128 @@ function idLength(topology: Topology): number {
   return 40
 }
 
-function renderNodes(topology: Topology, style: Style): string {
+interface NodeColumn extends Column {
+  /** The higher, the sooner it goes where the terminal is too narrow; 0 stays. */
+  readonly expendable: number
+  readonly cell: (node: ClusterNode, info: NodeView['serverInfo'] | undefined) => string
+}
+
+function nodeColumns(topology: Topology, style: Style): readonly NodeColumn[] {
   const {chalk} = style
+  const infos = topology.nodes.flatMap((node) => viewOf(node)?.serverInfo ?? [])
+  const isMixed = new Set(infos.map(({version}) => version).filter(Boolean)).size > 1
   const idDigits = idLength(topology)
-  const isMixed = new Set(topology.nodes.map((node) => viewOf(node)?.serverInfo.version).filter(Boolean)).size > 1
-  const hasHostnames = topology.nodes.some(({hostname}) => hostname)
-  const isElsewhere = topology.nodes.some((node) => !isSameAddress(node.address, node.announced))
-  const isInside = topology.nodes.some((node) => {
-    const internal = viewOf(node)?.internal
-    return internal && !isSameAddress(internal, node.address) && !isSameAddress(internal, node.announced)
-  })
-  const columns: Column[] = [
-    {title: 'Node'},
-    {title: 'ID'},
-    {title: 'Role'},
-    {title: 'Slots', align: 'right'},
-    {title: 'Keys', align: 'right'},
-    {title: 'Memory', align: 'right'},
-    ...(isMixed ? [{title: 'Version'}] : []),
-    {title: 'State'},
-    ...(isElsewhere ? [{title: 'Announced'}] : []),
-    ...(isInside ? [{title: 'Internal'}] : []),
-    ...(hasHostnames ? [{title: 'Hostname'}] : []),
+  const amount = (value: number | undefined, format: (value: number) => string): string =>
+    value === undefined ? '?' : format(value)
+  const paint = {good: chalk.green, poor: chalk.yellow, bad: chalk.red}
+  const columns: (NodeColumn | false)[] = [
+    {title: 'ID', expendable: 5, cell: ({id}) => id.slice(0, idDigits)},
+    {title: 'Role', expendable: 7, cell: ({role}) => role},
+    {
+      title: 'Slots',
+      align: 'right',
+      expendable: 0,
+      cell: ({role, ranges}) => (role === 'primary' ? String(countSlots(ranges)) : ''),
+    },
+    {title: 'Keys', align: 'right', expendable: 1, cell: (node) => amount(keyCount(node), formatCount)},
+    {title: 'Memory', align: 'right', expendable: 2, cell: (_, info) => amount(info?.usedMemoryBytes, formatBytes)},
+    infos.some(({opsPerSecond}) => opsPerSecond !== undefined) && {
+      title: 'Ops/s',
+      align: 'right',
+      expendable: 6,
+      cell: (_, info) => amount(info?.opsPerSecond, formatShort),
+    },
+    infos.some(({availabilityZone}) => availabilityZone) && {
+      title: 'Zone',
+      expendable: 3,
+      cell: (_, info) => clean(info?.availabilityZone ?? '').slice(0, 24),
+    },
+    isMixed && {title: 'Version', expendable: 4, cell: (_, info) => clean(info?.version ?? '?')},
+    {
+      title: 'State',
+      expendable: 0,
+      cell: (node) => {
+        const {text, level} = nodeState(node, topology)
+        return paint[level](text)
+      },
+    },
+    topology.nodes.some((node) => !isSameAddress(node.address, node.announced)) && {
+      title: 'Announced',
+      expendable: 3,
+      cell: ({announced}) => clean(formatAddress(announced)),
+    },
+    topology.nodes.some(listensElsewhere) && {
+      title: 'Internal',
+      expendable: 6,
+      cell: (node) => {
+        const internal = viewOf(node)?.internal
+        return internal ? clean(formatAddress(internal)) : '?'
+      },
+    },
+    topology.nodes.some(({hostname}) => hostname) && {
+      title: 'Hostname',
+      expendable: 8,
+      cell: ({hostname}) => clean(hostname ?? ''),
+    },
   ]
-  const listed = topology.shards.flatMap(({primary, replicas}) => [primary, ...replicas])
+  return columns.filter((column) => column !== false)
+}
+
+/** Neither where we dial it nor where it says. */
+function listensElsewhere(node: ClusterNode): boolean {
+  const internal = viewOf(node)?.internal
+  return internal !== undefined && ![node.address, node.announced].some((one) => isSameAddress(one, internal))
+}
+
+/** Replicas below their primary; those of no known primary come last. */
+export function listedNodes({shards, nodes}: Topology): readonly ClusterNode[] {
+  const listed = shards.flatMap(({primary, replicas}) => [primary, ...replicas])
   const shown = new Set(listed.map(({id}) => id))
-  listed.push(...topology.nodes.filter(({id}) => !shown.has(id)))
-  const rows = listed.map((node, index) => {
+  return [...listed, ...nodes.filter(({id}) => !shown.has(id))]
+}
+
+/** On a terminal that is too narrow the columns go that matter least, and then the middle of long addresses. */
+function renderNodes(topology: Topology, style: Style): string {
+  const listed = listedNodes(topology)
+  const places = listed.map((node, index) => {
     const isLast = listed[index + 1]?.primaryId !== node.primaryId
     const indent = style.isUnicode ? (isLast ? '└ ' : '├ ') : '  '
-    const view = viewOf(node)
-    const state = nodeState(node, topology)
-    const paint = {good: chalk.green, poor: chalk.yellow, bad: chalk.red}[state.level]
-    const isBelow = node.role === 'replica' && shown.has(node.id)
-    const keys = keyCount(node)
-    const memory = view?.serverInfo.usedMemoryBytes
-    return [
-      (isBelow ? indent : '') + clean(formatAddress(node.address)),
-      node.id.slice(0, idDigits),
-      node.role,
-      node.role === 'primary' ? String(countSlots(node.ranges)) : '',
-      keys === undefined ? '?' : formatCount(keys),
-      memory === undefined ? '?' : formatBytes(memory),
-      ...(isMixed ? [clean(view?.serverInfo.version ?? '?')] : []),
-      paint(state.text),
-      ...(isElsewhere ? [clean(formatAddress(node.announced))] : []),
-      ...(isInside ? [view?.internal ? formatAddress(view.internal) : '?'] : []),
-      ...(hasHostnames ? [clean(node.hostname ?? '')] : []),
-    ]
+    const isBelow = node.role === 'replica' && topology.nodesById.get(node.primaryId ?? '')?.role === 'primary'
+    return (isBelow ? indent : '') + clean(formatAddress(node.address))
   })
-  const narrow = renderTable(columns, rows, style)
+  // Laid out by numbers and drawn once: a thousand rows take their time.
+  let columns = nodeColumns(topology, style).map((column) => {
+    const cells = listed.map((node) => column.cell(node, viewOf(node)?.serverInfo))
+    return {...column, cells, width: widest([column.title, ...cells])}
+  })
+  const longest = widest(['Node', ...places])
+  // A name longer than this is cut before anything else goes.
+  let nameWidth = style.isTerminal ? Math.min(longest, Math.max(24, Math.floor(style.columns / 3))) : longest
+  const total = (): number => columns.reduce((sum, {width}) => sum + GAP + width, nameWidth)
+  while (style.isTerminal && total() > style.columns) {
+    const least = columns.reduce((a, b) => (b.expendable > a.expendable ? b : a))
+    if (least.expendable === 0) {
+      nameWidth = Math.max(8, nameWidth - (total() - style.columns))
+      break
+    }
+    columns = columns.filter((column) => column !== least)
+  }
   // Ranges come last and only as many as still fit: there may be thousands.
-  const spare = style.columns - narrow.split('\n').reduce((width, line) => Math.max(width, visibleLength(line)), 0) - 2
-  if (spare < 'Ranges'.length + 6) return narrow
-  const withRanges = rows.map((row, index) => [...row, renderRanges(listed[index]!.ranges, spare)])
-  return renderTable([...columns, {title: 'Ranges'}], withRanges, style)
+  const spare = style.columns - total() - GAP
+  const hasRanges = spare >= 'Ranges'.length + 6
+  const rows = listed.map(({ranges}, row) => [
+    shorten(places[row]!, nameWidth, style),
+    ...columns.map(({cells}) => cells[row] ?? ''),
+    ...(hasRanges ? [renderRanges(ranges, spare)] : []),
+  ])
+  return renderTable([{title: 'Node'}, ...columns, ...(hasRanges ? [{title: 'Ranges'}] : [])], rows, style)
+}
+
+/** Between two columns. */
+const GAP = 2
+
+function widest(texts: readonly string[]): number {
+  return texts.reduce((width, text) => Math.max(width, visibleLength(text)), 0)
 }
 
 /** "0-99,200 +12 more" */
@@ -147,27 +244,25 @@ export function renderRanges(ranges: SlotRanges, width: number): string {
   return plural(ranges.length, 'range').slice(0, width)
 }
 
-function renderTrouble(topology: Topology, {chalk, isUnicode}: Style): string[] {
+function renderTrouble(topology: Topology, style: Style): string[] {
+  const {chalk, isUnicode} = style
   const mark = chalk.red(isUnicode ? '✖' : '!')
   const lines: string[] = []
+  const say = (text: string): number => lines.push(`${mark} ${wrap(text, style, 2, 2)}`)
   for (const node of topology.nodes) {
     if (node.reach.kind !== 'unreachable') continue
-    lines.push(`${mark} ${clean(formatAddress(node.address))} could not be asked: ${clean(node.reach.message)}`)
+    say(`${clean(formatAddress(node.address))} could not be asked: ${clean(node.reach.message)}`)
   }
   if (topology.uncovered.length > 0) {
-    lines.push(
-      `${mark} ${plural(countSlots(topology.uncovered), 'slot')} uncovered: ${renderRanges(topology.uncovered, 60)}`,
-    )
+    say(`${plural(countSlots(topology.uncovered), 'slot')} uncovered: ${renderRanges(topology.uncovered, 60)}`)
   }
   if (topology.openSlots.length > 0) {
     const open = rangesFromSlots(topology.openSlots.map(({slot}) => slot))
-    lines.push(
-      `${mark} ${plural(topology.openSlots.length, 'slot')} open (a move did not end): ${renderRanges(open, 60)}`,
-    )
+    say(`${plural(topology.openSlots.length, 'slot')} open (a move did not end): ${renderRanges(open, 60)}`)
   }
   if (topology.disagreements.length > 0) {
     const disputed = rangesFromSlots(topology.disagreements.flatMap(({ranges}) => slotsInRanges(ranges)))
-    lines.push(`${mark} nodes disagree on ${plural(countSlots(disputed), 'slot')}: ${renderRanges(disputed, 60)}`)
+    say(`nodes disagree on ${plural(countSlots(disputed), 'slot')}: ${renderRanges(disputed, 60)}`)
   }
   if (lines.length > 0) lines.push(`  rcluster check ${seedAddress(topology)} says what to do`)
   return lines

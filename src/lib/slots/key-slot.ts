@@ -7,6 +7,13 @@ export function keySlot(key: string | Buffer): number {
   return calculateSlot(key)
 }
 
+/** The part of a key between its first "{" and the next "}", where there is one and it is not empty: all that is hashed. */
+export function hashTag(key: string): string | undefined {
+  const open = key.indexOf('{')
+  const close = open === -1 ? -1 : key.indexOf('}', open + 1)
+  return close > open + 1 ? key.slice(open + 1, close) : undefined
+}
+
 let tags: string[] | undefined
 
 /** A short text whose slot is `slot`: `{tagForSlot(n)}anything` is a key of slot n. */

@@ -2,8 +2,7 @@
  * How is a plan kept in a file, and read back? Written whole or not at all, private to the user; read only when every part
  * of it makes sense, else a UsageError names the file and the place in it.
  */
-import {randomBytes} from 'node:crypto'
-import {closeSync, fstatSync, lstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs'
+import {closeSync, fstatSync, lstatSync, openSync, readFileSync} from 'node:fs'
 import path from 'node:path'
 import type {ValidateFunction} from 'ajv'
 import {UsageError} from '../errors.ts'
@@ -12,6 +11,7 @@ import type {SlotMove} from '../plan/plan.ts'
 import {PLAN_FORMAT, PLAN_VERSION, type PlanFile, type SavedCommand} from '../plan/plan-file.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import type {NodeId} from '../topology/model.ts'
+import {writeWhole} from './write-whole.ts'
 
 /** A thousand nodes and all slots are about 3 MB. */
 const MOST_BYTES = 64 * 2 ** 20
@@ -48,15 +48,12 @@ function looksLikePlan(file: string): boolean {
   }
 }
 
-/** Aside first, then renamed. @throws UsageError with what the file system says. */
+/** @throws UsageError with what the file system says. */
 export function writePlanFile(file: string, plan: PlanFile, isReplacing: boolean): void {
   requireWritable(file, isReplacing)
-  const aside = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(4).toString('hex')}.tmp`)
   try {
-    writeFileSync(aside, formatPlanFile(plan), {mode: 0o600, flag: 'wx', flush: true})
-    renameSync(aside, file)
+    writeWhole(file, formatPlanFile(plan), 0o600)
   } catch (error) {
-    rmSync(aside, {force: true})
     throw new UsageError(`--out ${file} cannot be written: ${(error as Error).message}`, {cause: error})
   }
 }

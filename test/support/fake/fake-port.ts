@@ -12,11 +12,12 @@ import type {
   RestoreOptions,
   SerialisedKey,
   SlotMigration,
+  SlotStats,
   Snapshot,
   ToldPlace,
 } from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
-import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
+import {formatRanges, type SlotRange, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
 import {
   type ClusterInfo,
   formatAddress,
@@ -97,6 +98,10 @@ export class FakePort implements NodePort {
 
   countKeys(slot: number, database: number): Promise<number> {
     return this.#call({kind: 'countKeys', slot, database}, ({keyspace}) => keyspace.countIn(slot, database))
+  }
+
+  readSlotStats({start, end}: SlotRange): Promise<readonly SlotStats[] | undefined> {
+    return this.#call({kind: 'readSlotStats', text: `${start}-${end}`}, (server) => server.slotStats(start, end))
   }
 
   listKeys(slot: number, limit: number, database: number): Promise<Buffer[]> {

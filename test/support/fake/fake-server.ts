@@ -2,7 +2,7 @@
  * What does one fake server believe, and which commands does it take? The rules and the wording are those of Redis 7
  * (cluster.c); a rule that the engine's safety depends on is held against real servers by test/contract.
  */
-import type {AtomicFamily} from '../../../src/lib/engine/cluster-port.ts'
+import type {AtomicFamily, SlotStats} from '../../../src/lib/engine/cluster-port.ts'
 import type {NodeError} from '../../../src/lib/errors.ts'
 import {replyError} from '../../../src/lib/redis/reply-errors.ts'
 import {SLOT_COUNT} from '../../../src/lib/slots/slot.ts'
@@ -102,6 +102,18 @@ export class FakeServer {
       this.#upAt = {version: this.version, isUp: this.isReplica || isServed}
     }
     return this.#upAt.isUp
+  }
+
+  /** It has CLUSTER SLOT-STATS where it knows the setting; what it measures are made up. */
+  slotStats(start: number, end: number): SlotStats[] | undefined {
+    const setting = this.settings.get('cluster-slot-stats-enabled')
+    if (setting === undefined) return undefined
+    const own = [...this.owners.keys()].filter((slot) => slot >= start && slot <= end && this.owners[slot] === this.id)
+    return own.map((slot) => {
+      const keys = this.keyspace.countInAll(slot)
+      const [memoryBytes, cpuMicroseconds, networkBytes] = setting === 'yes' ? [100 * keys, 10 * keys, 40 * keys] : []
+      return {slot, keys, memoryBytes, cpuMicroseconds, networkBytes}
+    })
   }
 
   /** An error as the server words it and the adapter reads it. */

@@ -32,6 +32,7 @@ const READING = [
   'readToldPlaces',
   'readDatabaseCount',
   'countKeys',
+  'readSlotStats',
   'listKeys',
   'measureKeys',
   'readKeyTypes',
