@@ -14,7 +14,7 @@ import path from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {promisify} from 'node:util'
 import {openNetwork, type TestHost} from './network.ts'
-import {serversPrefix} from './servers.ts'
+import {serversPrefix, splitAddress} from './servers.ts'
 
 const run = promisify(execFile)
 const FORWARD = fileURLToPath(new URL('forward.js', import.meta.url))
@@ -30,6 +30,8 @@ export interface DockerHost {
   readonly prefix: readonly string[]
   /** The container's port on the host: "127.0.0.1:7000". */
   readonly published: readonly string[]
+  /** Announced address -> published one, as clients on the host need it. */
+  readonly natMap: Readonly<Record<string, {readonly host: string; readonly port: number}>>
   close(): Promise<void>
 }
 
@@ -61,7 +63,8 @@ export async function openDockerHost(way: Way, containerCount: number): Promise<
     } else {
       await rewrite(prefix, published, backs)
     }
-    return {containers, prefix, published, close}
+    const natMap = Object.fromEntries(backs.map((back, index) => [back, splitAddress(published[index] ?? '')]))
+    return {containers, prefix, published, natMap, close}
   } catch (error) {
     await close()
     throw error

@@ -173,6 +173,8 @@ export interface StartOptions {
    * server's own: {port: '0', 'tls-port': 'PORT', 'cluster-port': 'PORT+11000'}.
    */
   readonly config?: Readonly<Record<string, string>>
+  /** Settings beside those, which are made for each start of a server. */
+  readonly configOf?: (index: number) => Readonly<Record<string, string>>
   /** Where each server runs, instead of all on 127.0.0.1. */
   readonly hosts?: readonly TestHost[]
   /** Started from a file, so that CONFIG REWRITE has somewhere to write. */
@@ -202,6 +204,7 @@ class OneServer {
   private readonly options: StartOptions
   private readonly host: TestHost | undefined
   private child: ChildProcess | undefined
+  private readonly index: number
   private portInFile = 0
   port = 0
   loopback: string
@@ -210,6 +213,7 @@ class OneServer {
     this.kind = kind
     this.folder = folder
     this.options = options
+    this.index = index
     this.host = options.hosts?.[index]
     this.loopback = options.hostOf?.(index) ?? LOOPBACK
     mkdirSync(folder, {recursive: true})
@@ -252,6 +256,7 @@ class OneServer {
       port: String(this.port),
       dir: this.folder,
       ...this.options.config,
+      ...this.options.configOf?.(this.index),
     }
     const settings = Object.entries(config).map(([name, value]) => [name, this.withPort(value)])
     const args = this.options.hasConfigFile
