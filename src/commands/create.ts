@@ -211,16 +211,17 @@ interface Existing {
 
 /** @throws RefusedError: a cluster that is not well is nothing to make a new one of. */
 function requireHealthy({topology, errors}: Existing, newcomers: readonly Newcomer[]): void {
-  const [first, ...more] = errors
-  if (!first) return
-  const and = more.length === 0 ? '' : `, and ${plural(more.length, 'other error')}`
+  // Of what is wrong then, this is the cause of all else.
+  const worst = errors.find(({id}) => id === 'moved-node') ?? errors[0]
+  if (!worst) return
+  const and = errors.length === 1 ? '' : `, and ${plural(errors.length - 1, 'other error')}`
   const places = newcomers.map(({port: {address}}) => formatAddress(address)).join(' ')
   throw new RefusedError(
     'unhealthy',
-    `these nodes are ${topology.nodes.length === newcomers.length ? 'a' : 'in a'} cluster already, which is not healthy: ${first.message}${and}`,
+    `these nodes are ${topology.nodes.length === newcomers.length ? 'a' : 'in a'} cluster already, which is not healthy: ${worst.message}${and}`,
     {
       details: {findings: errors.map(({id, message}) => ({id, message}))},
-      suggestions: [`rcluster check ${places}`, ...first.suggestions],
+      suggestions: [`rcluster check ${places}`, ...worst.suggestions],
     },
   )
 }

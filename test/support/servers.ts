@@ -137,6 +137,17 @@ async function takePort(): Promise<number> {
   throw new Error(`no free port between ${firstPort} and ${firstPort + PORTS_A_WORKER - 1}`)
 }
 
+/** The first of so many free ports in a row. */
+export async function takePorts(count: number): Promise<number> {
+  const ports: number[] = []
+  while (ports.length < count) {
+    const port = await takePort()
+    if (ports.length > 0 && port !== (ports.at(-1) ?? 0) + 1) ports.length = 0
+    ports.push(port)
+  }
+  return ports[0] ?? 0
+}
+
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
