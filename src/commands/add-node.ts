@@ -144,7 +144,10 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
       const elapsedMs = performance.now() - startedAt
       const names = joined.newcomers.map(({address, role}) => `${address} as ${role}`).join(', ')
       const them = joined.newcomers.length === 1 ? 'it' : 'them'
-      this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; every node knows ${them}.`)
+      const isSilent = session.topology.nodes.some(({reach}) => reach.kind === 'unreachable')
+      const who = isSilent ? 'every node that answers' : 'every node'
+      this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; ${who} knows ${them}.`)
+      this.warnOfSilent(session.topology)
     }
     await session.observe()
     await this.#giveRoles(session, members)

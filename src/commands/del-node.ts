@@ -8,6 +8,7 @@ import {type RemovalOutcome, removeNodes} from '../lib/engine/remove-nodes.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {type WatchOutcome, watchForgotten} from '../lib/engine/watch-forgotten.ts'
 import {NodeError, UsageError} from '../lib/errors.ts'
+import {requireNoneHidden} from '../lib/findings/require.ts'
 import {planEvacuate} from '../lib/plan/evacuate.ts'
 import {imagineMoved} from '../lib/plan/imagine.ts'
 import type {MovePlan, RemovalPlan} from '../lib/plan/plan.ts'
@@ -82,6 +83,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       this.note(`${them}: nothing to do there.`)
     }
 
+    requireNoneHidden(session.topology)
     let moves: MoveReport | undefined
     this.#victims = victims
     if (this.flags.drain && victims.some((id) => countSlots(slotsOf(session.topology, id)) > 0)) {
@@ -157,6 +159,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       this.print(`Nothing to do: ${saved.victims.map(({address}) => address).join(', ')} left already.`)
       return {outcome: 'nothing-to-do', plan: saved, elapsedMs: 0}
     }
+    requireNoneHidden(session.topology)
     const fresh = planRemoval(session.topology, {victims: leaves.filter(isMember)})
     const homes = new Map(saved.rehomed.map(({id, primaryId}) => [id, standIns.get(primaryId) ?? primaryId]))
     const rehomed = fresh.rehomed.map((one) => ({...one, primaryId: homes.get(one.id) ?? one.primaryId}))

@@ -308,7 +308,7 @@ export class Wire {
       case 'EHOSTUNREACH':
       case 'ENETUNREACH':
       case 'EADDRNOTAVAIL':
-        return this.#failure('no-route', `there is no route to ${address}`)
+        return this.#failure('no-route', `there is no route from this machine to ${address}`)
       case 'ETIMEDOUT':
         return this.#failure(
           'timeout',
