@@ -27,9 +27,13 @@ seed=$(node 0)
 status=0
 rcluster create $(nodes 0 "$FIRST") --replicas 1 --if-missing --yes || status=$?
 if [ "$status" -eq 3 ]; then
-  # They are a cluster, and it is not healthy: when all pods are new, nobody knows where the others are. All pods are named,
-  # or, when the last ones have not joined yet, only the first.
-  rcluster fix "$seed" $(nodes 1 "$PODS" --seed) --yes || rcluster fix "$seed" $(nodes 1 "$FIRST" --seed) --yes
+  # They are a cluster, and it is not healthy. Some of that passes; but when all pods are new at once, nobody knows where the
+  # others are. All pods are named, or, when the last ones have not joined yet, only the first.
+  healthy() { rcluster wait "$seed" $(nodes 1 "$PODS" --seed) --for healthy --timeout 15s; }
+  healthy || {
+    rcluster fix "$seed" $(nodes 1 "$PODS" --seed) --yes || rcluster fix "$seed" $(nodes 1 "$FIRST" --seed) --yes
+    healthy
+  }
 elif [ "$status" -ne 0 ]; then
   exit "$status"
 fi

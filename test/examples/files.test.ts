@@ -137,13 +137,23 @@ describe('kubernetes', () => {
       ],
     },
     {
-      name: 'a cluster that is not well is mended, with the pods that are members',
-      env: {PODS: '6', NODES: '6', CREATE: '3', FIX: '3'},
+      name: 'a cluster that is not well, and does not get well, is mended with the pods that are members',
+      env: {PODS: '6', NODES: '6', CREATE: '3', WAIT: '5', FIX: '3'},
       code: 3,
       expected: [
         'create 0 1 2 3 4 5 --replicas 1 --if-missing --yes',
+        'wait 0 --seed 1 --seed 2 --seed 3 --seed 4 --seed 5 --for healthy --timeout 15s',
         'fix 0 --seed 1 --seed 2 --seed 3 --seed 4 --seed 5 --yes',
         'fix 0 --seed 1 --seed 2 --seed 3 --seed 4 --seed 5 --yes',
+      ],
+    },
+    {
+      name: 'one that gets well by itself is let be',
+      env: {PODS: '6', NODES: '6', CREATE: '3'},
+      expected: [
+        'create 0 1 2 3 4 5 --replicas 1 --if-missing --yes',
+        'wait 0 --seed 1 --seed 2 --seed 3 --seed 4 --seed 5 --for healthy --timeout 15s',
+        ...endOf(6),
       ],
     },
     {
@@ -166,13 +176,13 @@ function endOf(nodes: number): string[] {
   return ['rebalance 0 --use-empty --yes', `wait 0 --for healthy --nodes ${nodes}`, 'info 0']
 }
 
-/** With a program in the place of rcluster that writes down its words and ends as CREATE and FIX say. */
+/** With a program in the place of rcluster that writes down its words and ends as CREATE, WAIT and FIX say. */
 function runScale(env: Readonly<Record<string, string>>): {said: string[]; status: number} {
   const log = path.join(folder, 'said')
   writeFileSync(log, '')
   writeFileSync(
     path.join(folder, 'rcluster'),
-    `#!/bin/sh\necho "$*" >>'${log}'\ncase $1 in create) exit "\${CREATE:-0}" ;; fix) exit "\${FIX:-0}" ;; esac\n`,
+    `#!/bin/sh\necho "$*" >>'${log}'\ncase $1 in create) exit "\${CREATE:-0}" ;; wait) exit "\${WAIT:-0}" ;; fix) exit "\${FIX:-0}" ;; esac\n`,
     {mode: 0o755},
   )
   let status = 0
