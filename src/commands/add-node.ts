@@ -17,8 +17,8 @@ import {planReplicate} from '../lib/plan/replicate.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {renderJoinPlan, renderMovePlan} from '../lib/render/plan.ts'
 import {countSlots} from '../lib/slots/slot-ranges.ts'
-import {formatAddress, type NodeAddress, type NodeId} from '../lib/topology/model.ts'
-import {labelId, labelNode, slotsOf} from '../lib/topology/queries.ts'
+import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../lib/topology/model.ts'
+import {labelId, labelNode, replicasOf, slotsOf} from '../lib/topology/queries.ts'
 
 interface JoinReport {
   readonly outcome: 'joined' | 'planned' | 'nothing-to-do'
@@ -44,6 +44,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     '<%= config.bin %> add-node 127.0.0.1:7006 127.0.0.1:7000',
     '<%= config.bin %> add-node 127.0.0.1:7006 127.0.0.1:7000 --rebalance --yes',
     '<%= config.bin %> add-node 10.0.0.8 10.0.0.1 --replica --primary 10.0.0.7',
+    '<%= config.bin %> add-node 10.0.0.8 10.0.0.1 --rebalance --if-missing --yes --json',
   ]
 
   static override args = {
@@ -65,6 +66,10 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
       helpValue: 'NODE',
       dependsOn: ['replica'],
       aliases: ['cluster-master-id', 'cluster-primary-id'],
+    }),
+    'if-missing': Flags.boolean({
+      summary: 'Succeed when the nodes are members already, with slots too, and after a failover.',
+      default: false,
     }),
     rebalance: Flags.boolean({
       summary: 'Give the new primaries their share of the slots at once.',
@@ -97,10 +102,12 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const strangers = newcomers.filter(({port}) => !session.topology.nodesById.has(port.id))
     requireEmpty(strangers)
     for (const {port} of newcomers) this.#requireSameRole(session, port.id, primary?.id)
+    // With --if-missing also what a join left without its role when it was cut off.
+    const roleless = newcomers.filter(({port}) => this.#isRoleless(session, port.id))
     const plan = planJoin(session.topology, {
-      newcomers: strangers.map(({port}) => ({id: port.id, address: port.address})),
+      newcomers: [...strangers, ...roleless].map(({port}) => ({id: port.id, address: port.address})),
       role: this.flags.replica ? 'replica' : 'primary',
-      ...(primary ? {primaryId: primary.id} : {}),
+      ...(primary ? {primaryId: this.#leaderOf(session, primary)} : {}),
     })
     if (plan.newcomers.length === 0) {
       const are = newcomers.length === 1 ? 'the node is a member' : 'the nodes are members'
@@ -116,24 +123,49 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     return this.#rebalance(session, await this.#join(session, plan, strangers, startedAt))
   }
 
+  /** \`strangers\` are those of the plan that are no members yet; the others get their roles. */
+
   async #join(
     session: ClusterSession,
     plan: JoinPlan,
     strangers: readonly Newcomer[],
     startedAt: number,
   ): Promise<JoinReport> {
-    const joined = await joinNodes(
-      session,
-      plan,
-      strangers.map(({port}) => port),
-      {deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()},
-    )
+    const isStranger = ({id}: {readonly id: NodeId}): boolean => strangers.some(({port}) => port.id === id)
+    const members = plan.newcomers.filter((newcomer) => !isStranger(newcomer))
+    let joined: JoinPlan = {...plan, newcomers: []}
+    if (strangers.length > 0) {
+      joined = await joinNodes(
+        session,
+        {...plan, newcomers: plan.newcomers.filter(isStranger)},
+        strangers.map(({port}) => port),
+        {deadlineMs: DEADLINE_MS, signal: this.stopSignal, listener: this.listener()},
+      )
+      const elapsedMs = performance.now() - startedAt
+      const names = joined.newcomers.map(({address, role}) => `${address} as ${role}`).join(', ')
+      const them = joined.newcomers.length === 1 ? 'it' : 'them'
+      const isSilent = session.topology.nodes.some(({reach}) => reach.kind === 'unreachable')
+      const who = isSilent ? 'every node that answers' : 'every node'
+      this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; ${who} knows ${them}.`)
+      this.warnOfSilent(session.topology)
+    }
     await session.observe()
-    const elapsedMs = performance.now() - startedAt
-    const names = plan.newcomers.map(({address, role}) => `${address} as ${role}`).join(', ')
-    const them = plan.newcomers.length === 1 ? 'it' : 'them'
-    this.print(`Joined ${names} in ${formatDuration(elapsedMs)}; every node knows ${them}.`)
-    return {outcome: 'joined', plan: joined, elapsedMs}
+    await this.#giveRoles(session, members)
+    const newcomers = [...joined.newcomers, ...members]
+    return {outcome: 'joined', plan: {...joined, newcomers}, elapsedMs: performance.now() - startedAt}
+  }
+
+  /** To members that a join left without one when it was cut off. */
+  async #giveRoles(session: ClusterSession, members: JoinPlan['newcomers']): Promise<void> {
+    for (const {id, primaryId = ''} of members) {
+      const role = planReplicate(session.topology, {replicaId: id, primaryId})
+      await followPrimary(session, role, {
+        deadlineMs: DEADLINE_MS,
+        signal: this.stopSignal,
+        listener: this.listener(),
+      })
+      this.print(`${role.replica.address} follows ${role.primary.address}.`)
+    }
   }
 
   /** With the moves that --rebalance would make then: planned for the cluster as it will be. */
@@ -192,15 +224,9 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     if (saved.moves && newcomers.length > 0) await this.confirm('Join and move slots?')
     const joined = newcomers.length > 0 ? await this.#join(session, plan, strangers, startedAt) : report
     // Cut off between its introduction and its role.
-    for (const {id, primaryId} of this.flags['dry-run'] ? [] : roleless) {
-      const replicaId = today(id)
-      const role = planReplicate(session.topology, {replicaId, primaryId: today(primaryId ?? '')})
-      await followPrimary(session, role, {
-        deadlineMs: DEADLINE_MS,
-        signal: this.stopSignal,
-        listener: this.listener(),
-      })
-      this.print(`${role.replica.address} follows ${role.primary.address}.`)
+    if (!this.flags['dry-run']) {
+      const withoutRole = roleless.map((one) => ({...one, id: today(one.id), primaryId: today(one.primaryId ?? '')}))
+      await this.#giveRoles(session, withoutRole)
     }
     if (!saved.moves) return joined
     const question = newcomers.length > 0 ? undefined : ({moves}: MovePlan) => `Move ${plural(moves.length, 'slot')}?`
@@ -209,29 +235,52 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
 
   /**
    * A second run finds its nodes joined, and with --rebalance perhaps some slots on them: that is fine as long as they are
-   * what was asked for.
+   * what was asked for. With --if-missing slots and a change of roles within a shard, which a failover makes, are fine too.
    * @throws RefusedError for a member that has slots that no rebalance brought, or another role or primary.
    */
   #requireSameRole(session: ClusterSession, id: NodeId, primaryId: NodeId | undefined): void {
     const member = session.topology.nodesById.get(id)
-    if (!member) return
+    if (!member || this.#isRoleless(session, id)) return
     const {topology} = session
     const slots = countSlots(slotsOf(topology, id))
     const hasRole = (member.role === 'replica') === this.flags.replica
-    const isAsAsked =
-      (slots === 0 || this.flags.rebalance) && hasRole && (primaryId === undefined || member.primaryId === primaryId)
-    if (isAsAsked) return
+    const isOf = (primary: NodeId): boolean =>
+      member.primaryId === primary || (this.flags['if-missing'] && isSameShard(topology, id, primary))
+    const isAsAsked = this.flags['if-missing'] || ((slots === 0 || this.flags.rebalance) && hasRole)
     const home = member.primaryId === undefined ? '' : ` of ${labelId(topology, member.primaryId)}`
     const what = member.role === 'replica' ? `as a replica${home}` : slots > 0 ? `with ${slots} slots` : 'as a primary'
+    if (isAsAsked && (primaryId === undefined || isOf(primaryId))) {
+      if (!hasRole) this.note(`${labelNode(member)} is a member already, ${what}: after a failover, roles change.`)
+      return
+    }
     throw new RefusedError('node-not-empty', `${labelNode(member)} is a member of this cluster already, ${what}`, {
       suggestions: [
         `rcluster info ${formatAddress(session.seed)}`,
+        ...(!this.flags['if-missing'] && (primaryId === undefined || isSameShard(topology, id, primaryId))
+          ? ['If that will do, for scripts that run again: add --if-missing']
+          : []),
         // What a join leaves that was cut off before the roles.
-        ...(this.flags.replica && member.role === 'primary' && slots === 0
+        ...(this.flags.replica && (slots === 0 || member.role === 'replica')
           ? [`rcluster replicate ${formatAddress(member.address)} ${this.#homeFor(session, id, primaryId)}`]
           : []),
       ],
     })
+  }
+
+  /** Is it a member that was to be a replica, and leads nobody and has no slots? Only where --if-missing asks for that. */
+  #isRoleless({topology}: ClusterSession, id: NodeId): boolean {
+    return (
+      this.flags['if-missing'] &&
+      this.flags.replica &&
+      topology.nodesById.get(id)?.role === 'primary' &&
+      slotsOf(topology, id).length === 0 &&
+      replicasOf(topology, id).length === 0
+    )
+  }
+
+  /** After a failover the node that was named follows another, and with --if-missing its shard is what is meant. */
+  #leaderOf({topology}: ClusterSession, {id, primaryId}: ClusterNode): NodeId {
+    return this.flags['if-missing'] && primaryId !== undefined && topology.nodesById.has(primaryId) ? primaryId : id
   }
 
   /** The address of the primary that was named, or that a join would choose now. */
@@ -271,6 +320,12 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     }
     return {session: await this.openCluster(), newcomers: met}
   }
+}
+
+/** Does either follow the other, or do both follow one? */
+function isSameShard({nodesById}: Topology, one: NodeId, other: NodeId): boolean {
+  const leader = (id: NodeId): NodeId => nodesById.get(id)?.primaryId ?? id
+  return leader(one) === leader(other)
 }
 
 function isMember(node: Newcomer): boolean {

@@ -10,7 +10,8 @@ import {belongingsOf, meetNewcomers, type Newcomer, requireEmpty} from '../lib/e
 import {openSession} from '../lib/engine/session.ts'
 import {Stages, tellingHowFar} from '../lib/engine/stages.ts'
 import {pollUntil} from '../lib/engine/waiting.ts'
-import {UsageError} from '../lib/errors.ts'
+import {RefusedError, UsageError} from '../lib/errors.ts'
+import type {Finding} from '../lib/findings/finding.ts'
 import {inspect} from '../lib/findings/inspect.ts'
 import {isAnnounced, planAnnouncement, requireSettable} from '../lib/plan/announce.ts'
 import {planCreate} from '../lib/plan/create.ts'
@@ -18,7 +19,8 @@ import type {Announcement, CreatePlan} from '../lib/plan/plan.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
 import {lostSettings, renderAnnouncement} from '../lib/render/announcement.ts'
 import {renderCreatePlan} from '../lib/render/plan.ts'
-import {formatRanges, parseRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
+import {SLOT_COUNT} from '../lib/slots/slot.ts'
+import {countSlots, formatRanges, parseRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
 import {isMapped} from '../lib/topology/inside-address.ts'
 import {formatAddress, type NodeId, type Topology} from '../lib/topology/model.ts'
 import {countKeys, labelNode, slotsOf} from '../lib/topology/queries.ts'
@@ -49,7 +51,7 @@ export default class Create extends PlannedCommand<typeof Create> {
   static override description = [
     'The nodes must be in cluster mode, without keys, slots or fellow nodes. Replicas are kept off the host of their primary where that is possible. Returns when all nodes agree and serve.',
     'Behind published ports --announce has the nodes send clients to the addresses named here, by settings of the servers (cluster-announce-*) that leave the traffic between the nodes alone where the servers have such. With --if-missing it does so for a cluster that is there.',
-    'Exit codes: 0 created, or there already with --if-missing; 2 the words make no sense; 3 a node is not empty or not in cluster mode; 4 a node did not answer, or said no; 5 the nodes did not come together in time; 130 stopped.',
+    'Exit codes: 0 created, or there already with --if-missing; 2 the words make no sense; 3 a node is not empty or not in cluster mode, or what is there already is not healthy; 4 a node did not answer, or said no; 5 the nodes did not come together in time; 130 stopped.',
   ].join('\n\n')
   static override usage = ['create NODE… [--replicas N]', 'create --nodes NODE NODE … [--replicas N]']
 
@@ -76,7 +78,7 @@ export default class Create extends PlannedCommand<typeof Create> {
       default: false,
     }),
     'if-missing': Flags.boolean({
-      summary: 'Succeed when these nodes are a healthy cluster already.',
+      summary: 'Succeed when these nodes are a healthy cluster already, with others or without.',
       default: false,
     }),
   }
@@ -94,13 +96,14 @@ export default class Create extends PlannedCommand<typeof Create> {
     const newcomers = await this.stoppable(meetNewcomers(port, addresses))
     if (this.flags['if-missing']) {
       const there = await this.#existing(port, newcomers)
-      if (there && this.flags.announce) {
-        const report = await this.#announceExisting(newcomers)
-        if (report) return report
-      }
       if (there) {
-        const these = there.nodes.length === 1 ? 'this node is' : `these ${there.nodes.length} nodes are`
-        this.print(`Nothing to do: ${these} a healthy cluster already.`)
+        requireHealthy(there, newcomers)
+        const report = this.flags.announce && (await this.#announceExisting(newcomers))
+        if (report) return report
+        const [count, all] = [newcomers.length, there.topology.nodes.length]
+        const these = count === 1 ? 'this node is' : `these ${count} nodes are`
+        const cluster = all > count ? `in a healthy cluster of ${all} nodes` : 'a healthy cluster'
+        this.print(`Nothing to do: ${these} ${cluster} already.`)
         if (this.isSaving) this.note('No plan was written: there is nothing to create.')
         return {outcome: 'already-there', plan: undefined, nodes: addresses.map(formatAddress), elapsedMs: 0}
       }
@@ -181,15 +184,16 @@ export default class Create extends PlannedCommand<typeof Create> {
     const remnants = newcomers.filter((newcomer) => belongingsOf(newcomer).length > 0)
     if (remnants.length > 0) {
       const there = await this.#existing(port, newcomers)
-      if (there) {
-        this.requireNoShift(given, differencesFrom(saved, there))
+      if (there && there.errors.length === 0 && there.topology.nodes.length === newcomers.length) {
+        const {topology} = there
+        this.requireNoShift(given, differencesFrom(saved, topology))
         const announced = saved.announcement && (await this.#announceExisting(newcomers, saved.announcement))
         if (announced) return {...announced, plan: saved}
-        this.print(`Nothing to do: ${plural(there.nodes.length, 'node')} are this very cluster already.`)
+        this.print(`Nothing to do: ${plural(topology.nodes.length, 'node')} are this very cluster already.`)
         return {
           outcome: 'already-there',
           plan: saved,
-          nodes: there.nodes.map(({address}) => formatAddress(address)),
+          nodes: topology.nodes.map(({address}) => formatAddress(address)),
           elapsedMs: 0,
         }
       }
@@ -246,29 +250,52 @@ export default class Create extends PlannedCommand<typeof Create> {
     this.rememberAddresses(await this.stoppable(openSession(port, addresses)))
   }
 
-  /** The topology of the cluster that exactly these nodes form, when it is healthy. */
-  async #existing(port: ClusterPort, newcomers: readonly Newcomer[]): Promise<Topology | undefined> {
+  /** The cluster in which all these nodes are, when it has slots; others may be in it, too. It is given time to settle. */
+  async #existing(port: ClusterPort, newcomers: readonly Newcomer[]): Promise<Existing | undefined> {
     const [first] = newcomers
     if (!first || (first.view.entries.length === 1 && newcomers.length > 1)) return undefined
     const addresses = newcomers.map(({port: node}) => node.address)
     const session = await this.stoppable(openSession(port, addresses))
     this.rememberAddresses(session)
+    const look = (): Existing | undefined => {
+      const {topology} = session
+      const isWhole = newcomers.every(({port: node}) => topology.nodesById.has(node.id))
+      if (!isWhole || countSlots(topology.uncovered) === SLOT_COUNT) return undefined
+      return {topology, errors: inspect(topology).filter(({severity}) => severity === 'error')}
+    }
     // A run that was cut off, or is about to end, leaves nodes that have all they need and do not serve yet.
-    const found = await pollUntil(
+    await pollUntil(
       async () => {
-        const {topology} = session
-        const isSame =
-          topology.nodes.length === newcomers.length &&
-          newcomers.every(({port: node}) => topology.nodesById.has(node.id))
-        if (isSame && !inspect(topology).some(({severity}) => severity === 'error')) return topology
-        if (!isSame || topology.uncovered.length > 0) return 'other' as const
-        await session.refresh()
-        return undefined
+        const seen = look()
+        if (!seen || seen.errors.length === 0 || seen.topology.uncovered.length > 0) return true
+        return void (await session.refresh())
       },
       {deadlineMs: SETTLE_MS, signal: this.stopSignal},
     )
-    return found === 'other' ? undefined : found
+    return look()
   }
+}
+
+interface Existing {
+  readonly topology: Topology
+  readonly errors: readonly Finding[]
+}
+
+/** @throws RefusedError: a cluster that is not well is nothing to make a new one of. */
+function requireHealthy({topology, errors}: Existing, newcomers: readonly Newcomer[]): void {
+  // Of what is wrong then, this is the cause of all else.
+  const worst = errors.find(({id}) => id === 'moved-node') ?? errors[0]
+  if (!worst) return
+  const and = errors.length === 1 ? '' : `, and ${plural(errors.length - 1, 'other error')}`
+  const places = newcomers.map(({port: {address}}) => formatAddress(address)).join(' ')
+  throw new RefusedError(
+    'unhealthy',
+    `these nodes are ${topology.nodes.length === newcomers.length ? 'a' : 'in a'} cluster already, which is not healthy: ${worst.message}${and}`,
+    {
+      details: {findings: errors.map(({id, message}) => ({id, message}))},
+      suggestions: [`rcluster check ${places}`, ...worst.suggestions],
+    },
+  )
 }
 
 /** Do the nodes hold nothing but slots that the plan gives them, and know nobody but each other? */

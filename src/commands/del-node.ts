@@ -8,6 +8,7 @@ import {type RemovalOutcome, removeNodes} from '../lib/engine/remove-nodes.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {type WatchOutcome, watchForgotten} from '../lib/engine/watch-forgotten.ts'
 import {NodeError, UsageError} from '../lib/errors.ts'
+import {requireNoneHidden} from '../lib/findings/require.ts'
 import {planEvacuate} from '../lib/plan/evacuate.ts'
 import {imagineMoved} from '../lib/plan/imagine.ts'
 import type {MovePlan, RemovalPlan} from '../lib/plan/plan.ts'
@@ -41,13 +42,14 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
 
   static override description = [
     'Replicas of a node that leaves get another primary first. All members forget the nodes, and those that answer are reset. A dead node is removed through a living one: del-node LIVING DEAD.',
-    'Exit codes: 0 removed; 2 the words make no sense; 3 a node still has slots (see --drain) or keys; 4 a node did not answer, or said no; 5 part of it was done, the command can be run again; 130 stopped.',
+    'Exit codes: 0 removed, or no members with --if-present; 2 the words make no sense; 3 a node still has slots (see --drain) or keys; 4 a node did not answer, or said no; 5 part of it was done, the command can be run again; 130 stopped.',
   ].join('\n\n')
   static override usage = ['del-node NODE…', 'del-node SEED NODE…']
 
   static override examples = [
     '<%= config.bin %> del-node 127.0.0.1:7006',
     '<%= config.bin %> del-node 127.0.0.1:7000 07c37dfe --drain --yes',
+    '<%= config.bin %> del-node 10.0.0.1 10.0.0.7 10.0.0.8 --drain --if-present --yes',
   ]
 
   static override args = {
@@ -61,6 +63,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     ...moveFlags,
     watch: watchFlag,
     drain: Flags.boolean({summary: 'Move the slots of the nodes to the other primaries first.', default: false}),
+    'if-present': Flags.boolean({summary: 'Succeed when these nodes are no members any more.', default: false}),
   }
 
   async run(): Promise<RemovalReport> {
@@ -69,9 +72,18 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     const session = await this.#open(seeds, words)
     await session.requireOneCluster()
     await this.lockCluster(session)
-    const victims: NodeId[] = []
-    for (const word of words) victims.push((await this.findNode(session, word)).id)
+    const {victims, names, absent} = await this.#findVictims(session, words)
+    if (absent.length > 0) {
+      const them = `${absent.join(', ')} ${absent.length === 1 ? 'is no node' : 'are no nodes'} of this cluster`
+      if (victims.length === 0) {
+        this.print(`Nothing to do: ${them}.`)
+        if (this.isSaving) this.note('No plan was written: there is nothing to remove.')
+        return {outcome: 'nothing-to-do', plan: undefined, elapsedMs: 0}
+      }
+      this.note(`${them}: nothing to do there.`)
+    }
 
+    requireNoneHidden(session.topology)
     let moves: MoveReport | undefined
     this.#victims = victims
     if (this.flags.drain && victims.some((id) => countSlots(slotsOf(session.topology, id)) > 0)) {
@@ -81,17 +93,33 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       )
       moves = await this.carryOut(session, plan, intent, records, {
         nothingToDo: 'The nodes have no slots.',
-        question: ({moves: all}) => `Move ${plural(all.length, 'slot')} and remove ${words.join(', ')}?`,
+        question: ({moves: all}) => `Move ${plural(all.length, 'slot')} and remove ${names.join(', ')}?`,
       })
       if (moves.outcome === 'planned' || this.isSaving)
         return {outcome: 'planned', plan: undefined, moves, elapsedMs: 0}
       await session.observe()
     }
     const plan = planRemoval(session.topology, {victims})
-    if (!this.flags['dry-run'] || !this.isSaving) return this.#remove(session, plan, moves, words, startedAt)
+    if (!this.flags['dry-run'] || !this.isSaving) return this.#remove(session, plan, moves, names, startedAt)
     this.print(renderRemovalPlan(plan, session.topology, this.style))
     await this.savePlan(plan, session.topology)
     return {outcome: 'planned', plan, elapsedMs: 0}
+  }
+
+  /** \`absent\`: the words that name no member, which is fine with --if-present only. */
+  async #findVictims(
+    session: ClusterSession,
+    words: readonly string[],
+  ): Promise<{victims: NodeId[]; names: string[]; absent: string[]}> {
+    const found = {victims: [] as NodeId[], names: [] as string[], absent: [] as string[]}
+    for (const word of words) {
+      const victim = await (this.flags['if-present'] ? this.findIfMember(session, word) : this.findNode(session, word))
+      if (victim) {
+        found.victims.push(victim.id)
+        found.names.push(word)
+      } else found.absent.push(word)
+    }
+    return found
   }
 
   #victims: readonly NodeId[] = []
@@ -131,6 +159,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
       this.print(`Nothing to do: ${saved.victims.map(({address}) => address).join(', ')} left already.`)
       return {outcome: 'nothing-to-do', plan: saved, elapsedMs: 0}
     }
+    requireNoneHidden(session.topology)
     const fresh = planRemoval(session.topology, {victims: leaves.filter(isMember)})
     const homes = new Map(saved.rehomed.map(({id, primaryId}) => [id, standIns.get(primaryId) ?? primaryId]))
     const rehomed = fresh.rehomed.map((one) => ({...one, primaryId: homes.get(one.id) ?? one.primaryId}))

@@ -9,6 +9,7 @@ import {DEFAULT_MAX_PAUSE_MS} from '../lib/engine/pace.ts'
 import {allowedPart, lookForRepairs, type RepairOutcome, runRepairs} from '../lib/engine/run-repairs.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../lib/errors.ts'
+import {inspect} from '../lib/findings/inspect.ts'
 import {slotsGivenUp} from '../lib/plan/consent.ts'
 import {slotsOfRepair} from '../lib/plan/repair.ts'
 import type {Repair, RepairPlan} from '../lib/plan/repair-plan.ts'
@@ -104,6 +105,7 @@ export default class Fix extends PlannedCommand<typeof Fix> {
     if (plan.repairs.length === 0 && plan.obstacles.length === 0) {
       await this.savePlan(plan, session.topology)
       this.print(`Nothing to repair: all ${SLOT_COUNT} slots are covered, closed and agreed on.`)
+      this.#warnOfErrors(session)
       return {outcome: 'nothing-to-do', ...report}
     }
     this.print(renderRepairPlan(plan, session.topology, this.style))
@@ -157,6 +159,16 @@ export default class Fix extends PlannedCommand<typeof Fix> {
       return risks.has(repair.risk) ? [] : [`slots ${repair.slots} need more now (${repair.risk}): ${what}`]
     })
     this.requireNoShift(given, shifts)
+  }
+
+  /** What passes by itself, as after a start, or is not repaired here, such as a dead replica. */
+  #warnOfErrors({topology}: ClusterSession): void {
+    const [first, ...more] = inspect(topology).filter(({severity}) => severity === 'error')
+    if (!first) return
+    const and = more.length === 0 ? '' : `, and ${more.length} more`
+    this.warnOperator(
+      `The cluster is not healthy all the same: ${first.message}${and}; see rcluster check ${seedAddress(topology)}`,
+    )
   }
 
   /** @throws RefusedError when it cannot be saved: what cannot be undone is not begun then. */

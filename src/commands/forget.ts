@@ -7,6 +7,7 @@ import type {ClusterSession} from '../lib/engine/session.ts'
 import {Stages} from '../lib/engine/stages.ts'
 import {type WatchOutcome, watchForgotten} from '../lib/engine/watch-forgotten.ts'
 import {UsageError} from '../lib/errors.ts'
+import {requireNoneHidden} from '../lib/findings/require.ts'
 import {requireForgettable} from '../lib/plan/forget.ts'
 import type {ForgetPlan} from '../lib/plan/plan-file.ts'
 import {formatDuration, plural} from '../lib/render/amounts.ts'
@@ -87,6 +88,7 @@ export default class Forget extends PlannedCommand<typeof Forget> {
     words: readonly string[],
   ): Promise<ForgetReport> {
     const startedAt = performance.now()
+    requireNoneHidden(session.topology)
     requireForgettable(session.topology, [...ids])
     const names = [...[...ids].map((id) => labelId(session.topology, id)), ...handshakes]
     const report = {ids: [...ids], handshakes: [...handshakes], notTold: []}

@@ -1,8 +1,8 @@
 /**
  * Servers in containers, and a host that reaches nothing of them but the client ports that they publish: can everything
- * be done from there, with those addresses alone? Writers inside the containers' network watch over every key.
+ * be done from there, with those addresses alone? A client on the host writes and watches over its keys meanwhile.
  */
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, describe, expect} from 'vitest'
@@ -32,8 +32,8 @@ forEachKind(
       let rcluster: Rcluster
 
       beforeAll(async () => {
-        host = await openDockerHost(way, 4)
-        servers = await startServers(kind, 4, {hosts: host.containers})
+        host = await openDockerHost(way, 8)
+        servers = await startServers(kind, 8, {hosts: host.containers})
         rcluster = openRcluster({prefix: host.prefix})
       })
       afterAll(async () => {
@@ -42,25 +42,32 @@ forEachKind(
         rcluster?.close()
       })
 
-      networkTest('the main job, with one address of any node at a time', async () => {
-        const [a = '', b = '', c = '', d = ''] = host.published
-        const created = await rcluster.ok('create', a, b, c, '--yes')
+      networkTest('the main job with replicas, one address of any node at a time', async () => {
+        const [a = '', b = '', c = '', d = '', e = '', f = '', g = '', h = ''] = host.published
+        const created = await rcluster.ok('create', a, b, c, d, e, f, '--replicas', '1', '--yes')
         expect(created.stderr).toContain('remembered')
-        const inside = servers.addresses.slice(0, 3)
-        await loadDataSet(inside, {keys: 1000})
-        const before = await digestDataSet(inside)
+        await loadDataSet(servers.addresses.slice(0, 3), {keys: 1000})
+        const before = await digestDataSet(servers.addresses.slice(0, 3))
+        // On the host as well, by the published ports alone.
+        const {prefix, natMap} = host
+        const writer = await startWriter([a, b, c], {prefix, natMap, opsPerSecond: 200, keys: 500})
 
-        await rcluster.ok('add-node', d, b, '--yes')
-        const writer = await startWriter(inside)
-        await rcluster.ok('reshard', c, '--from', a, '--to', d, '--slots', '500', '--yes')
-        await rcluster.ok('rebalance', d, '--use-empty', '--yes')
-        await rcluster.ok('del-node', b, '--drain', '--seed', a, '--yes')
+        await rcluster.ok('add-node', g, b, '--yes')
+        await rcluster.ok('add-node', h, f, '--replica', '--primary', g)
+        await rcluster.ok('reshard', c, '--from', a, '--to', g, '--slots', '500', '--yes')
+        await rcluster.ok('rebalance', d, '--use-empty', '--weight', `${g}=0.2`, '--yes')
+        await rcluster.ok('failover', e, '--yes')
+        const folder = path.join(folderFor(), way)
+        await rcluster.ok('backup', c, folder)
+        await rcluster.ok('del-node', e, g, h, '--drain', '--yes')
         expect(await writer.stop()).toMatchObject({errors: [], lost: []})
 
-        await rcluster.ok('check', d)
-        await rcluster.ok('backup', c, path.join(folderFor(), way))
-        const rest = [0, 2, 3].map((index) => servers.addresses[index] ?? '')
-        expect(compareDigests(before, await digestDataSet(rest))).toEqual({
+        const manifest = JSON.parse(readFileSync(path.join(folder, 'manifest.json'), 'utf8'))
+        expect([manifest.complete, manifest.files.length]).toEqual([true, 4])
+        await rcluster.ok('check', f)
+        const {stdout} = await rcluster.ok('call', d, '--', 'PING')
+        for (const address of [a, b, c, d, e, f]) expect(stdout).toContain(address)
+        expect(compareDigests(before, await digestDataSet(servers.addresses.slice(0, 6)))).toEqual({
           missing: [],
           changed: [],
           added: [],
@@ -68,7 +75,13 @@ forEachKind(
         })
       })
     })
+  },
+  ['redis-7.0', 'valkey-9.1'],
+)
 
+forEachKind(
+  'from a host with published ports',
+  (kind) => {
     networkTest('addresses that lead elsewhere are found out before anything is changed', async () => {
       const host = await openDockerHost('no-route', 6)
       const servers = await startServers(kind, 6, {hosts: host.containers})
@@ -84,10 +97,24 @@ forEachKind(
 
         // Nothing is known of the others: that they run is, and the slots of nobody are given up.
         const blind = await rcluster.run([...move, '--no-remember'])
-        expect(blind).toMatchObject({code: 3, stderr: expect.stringContaining(`there is no route to ${insideB}`)})
+        expect(blind).toMatchObject({
+          code: 3,
+          stderr: expect.stringContaining(`there is no route from this machine to ${insideB}`),
+        })
         expect(blind.stderr).toMatch(new RegExp(`It runs: .*--address-map ${insideB}=HOST:PORT`))
         const repair = await rcluster.run(['fix', a, '--dry-run', '--accept-data-loss', 'all'])
         expect(repair.stdout).toMatch(/^blocked/m)
+        for (const words of [
+          ['del-node', a, insideB],
+          ['forget', a, insideB],
+        ]) {
+          const removal = await rcluster.run([...words, '--yes', '--no-remember'])
+          expect(removal).toMatchObject({
+            code: 3,
+            stderr: expect.stringContaining('cannot be reached from this machine'),
+          })
+          expect(removal.stderr).toMatch(new RegExp(`It runs: .*--address-map ${insideB}=HOST:PORT`))
+        }
 
         for (const wrong of [c, f]) {
           const misled = await rcluster.run([...move, '--address-map', `${insideB}=${wrong}`])
@@ -148,5 +175,5 @@ forEachKind(
       }
     })
   },
-  ['redis-7.0', 'valkey-9.1'],
+  ['redis-7.0'],
 )

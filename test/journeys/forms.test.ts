@@ -94,7 +94,11 @@ test('add-node --rebalance gives the newcomers their share at once, and a second
     expect(await slotCount(a, d)).toBe(4096)
     // As a run that was cut off would have left it.
     await rcluster.ok('reshard', d, a, '3000', '--yes')
-    expect((await rcluster.run(['add-node', d, a, '--yes'])).code).toBe(3)
+    expect(await rcluster.run(['add-node', d, a, '--yes'])).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('--if-missing'),
+    })
+    await rcluster.ok('add-node', d, a, '--if-missing', '--yes')
     await rcluster.ok('add-node', d, a, '--rebalance', '--yes')
     expect(await slotCount(a, d)).toBe(4096)
     expect(compareDigests(before, await digestDataSet(servers.addresses))).toEqual(UNTOUCHED)

@@ -14,7 +14,7 @@ import path from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {promisify} from 'node:util'
 import {openNetwork, type TestHost} from './network.ts'
-import {serversPrefix} from './servers.ts'
+import {serversPrefix, splitAddress} from './servers.ts'
 
 const run = promisify(execFile)
 const FORWARD = fileURLToPath(new URL('forward.js', import.meta.url))
@@ -32,6 +32,8 @@ export interface DockerHost {
   readonly published: readonly string[]
   /** From now on the port of the first container leads to `order[0]`, and so on. Not with dnat. */
   republish(order: readonly number[]): Promise<void>
+  /** Announced address -> published one, as clients on the host need it. */
+  readonly natMap: Readonly<Record<string, {readonly host: string; readonly port: number}>>
   close(): Promise<void>
 }
 
@@ -84,7 +86,8 @@ export async function openDockerHost(
     }
     if (way === 'dnat') await rewrite(prefix, published, backs)
     else await republish([...containers.keys()])
-    return {containers, prefix, published, republish, close}
+    const natMap = Object.fromEntries(clientBacks.map((back, index) => [back, splitAddress(published[index] ?? '')]))
+    return {containers, prefix, published, republish, natMap, close}
   } catch (error) {
     await close()
     throw error

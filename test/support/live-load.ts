@@ -321,17 +321,24 @@ export interface Writer {
  */
 export async function startWriter(
   seedAddresses: readonly string[],
-  options: {readonly opsPerSecond?: number; readonly keys?: number; readonly access?: Access} = {},
+  options: {
+    readonly opsPerSecond?: number
+    readonly keys?: number
+    readonly access?: Access
+    /** What stands before its command where it is to run on another host. */
+    readonly prefix?: readonly string[]
+    /** Where it reaches a node that announces "host:port". */
+    readonly natMap?: Readonly<Record<string, {readonly host: string; readonly port: number}>>
+  } = {},
 ): Promise<Writer> {
   const script = fileURLToPath(new URL('live-writer.js', import.meta.url))
-  const {opsPerSecond = 500, keys = 2000, access = {}} = options
-  const child = fork(
-    script,
-    [JSON.stringify({seeds: seedAddresses.map(splitAddress), opsPerSecond, keys, prefix: LIVE_PREFIX, access})],
-    {
-      execArgv: [],
-    },
-  )
+  const {opsPerSecond = 500, keys = 2000, access = {}, prefix = [], natMap} = options
+  const seeds = seedAddresses.map(splitAddress)
+  const [execPath, ...execArgv] = [...prefix, process.execPath]
+  const child = fork(script, [JSON.stringify({seeds, opsPerSecond, keys, prefix: LIVE_PREFIX, access, natMap})], {
+    execPath,
+    execArgv,
+  })
   const ended = once(child, 'exit').then(([code, signal]) => {
     throw new Error(`the writer ended by itself: ${signal ?? `exit code ${code}`}`)
   })

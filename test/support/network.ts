@@ -4,6 +4,7 @@
  * when the machine restarts; nothing outside of the namespaces but one link and one route is touched.
  */
 import {execFile, execFileSync} from 'node:child_process'
+import {mkdirSync, rmSync, writeFileSync} from 'node:fs'
 import {promisify} from 'node:util'
 import {test} from 'vitest'
 import {isMatrixRequired} from './servers.ts'
@@ -11,6 +12,7 @@ import {isMatrixRequired} from './servers.ts'
 const run = promisify(execFile)
 
 export interface TestHost {
+  /** As it is now: see `move`. */
   readonly address: string
   /** What stands before a command that is to run there. */
   readonly prefix: readonly string[]
@@ -24,6 +26,10 @@ export interface TestNetwork {
   /** As `cut`, between a host and ourselves. */
   cutFromUs(host: TestHost): Promise<void>
   healToUs(host: TestHost): Promise<void>
+  /** Gives a host an address that nobody had before, and takes the old one away, as when a container is made anew. */
+  move(host: TestHost): Promise<void>
+  /** Gives a host an /etc/hosts of its own: what is started there from now on resolves these names, and no others. */
+  setNames(host: TestHost, addresses: ReadonlyMap<string, string>): void
   /** Ends it; what still runs on its hosts has no network any more. */
   close(): Promise<void>
 }
@@ -41,6 +47,11 @@ export function canMakeNetworks(): boolean {
   }
 }
 
+/** What \`ip netns exec\` shows there as /etc. */
+function filesOf(namespace: string): string {
+  return `/etc/netns/${namespace}`
+}
+
 /** Private addresses: 10.<of this process>.<of this network>.<host>. */
 let networksMade = 0
 const ROUTER = 1
@@ -56,13 +67,20 @@ export async function openNetwork(hostCount: number): Promise<TestNetwork> {
   const at = (host: number): string => `${subnet}.${host}`
   const hosts = Array.from({length: hostCount}, (_, index) => {
     const namespace = `${name}-${index}`
-    return {namespace, address: at(FIRST_HOST + index), prefix: ['ip', 'netns', 'exec', namespace]}
+    return {namespace, link: `h${index}`, address: at(FIRST_HOST + index), prefix: ['ip', 'netns', 'exec', namespace]}
   })
+  let nextHost = FIRST_HOST + hostCount
+  const insider = (host: TestHost): (typeof hosts)[number] => {
+    const found = hosts.find((one) => one === host)
+    if (!found) throw new Error(`${host.address} is no host of this network`)
+    return found
+  }
   const ip = (...words: string[]): Promise<unknown> => run('ip', words)
   const close = async (): Promise<void> => {
     await ip('link', 'del', ours).catch(() => undefined)
     for (const namespace of [...hosts.map((host) => host.namespace), router]) {
       await ip('netns', 'del', namespace).catch(() => undefined)
+      rmSync(filesOf(namespace), {recursive: true, force: true})
     }
   }
   const rule = (verb: 'add' | 'del', a: string, b: string): Promise<unknown> =>
@@ -76,8 +94,7 @@ export async function openNetwork(hostCount: number): Promise<TestNetwork> {
     await ip('link', 'add', ours, 'type', 'veth', 'peer', 'name', 'us', 'netns', router)
     await connect([], ours, at(OURSELVES), `${subnet}.0/24`)
     await attach('us', at(OURSELVES))
-    for (const [index, {namespace, address}] of hosts.entries()) {
-      const link = `h${index}`
+    for (const {namespace, link, address} of hosts) {
       await ip('netns', 'add', namespace)
       await ip('-n', namespace, 'link', 'set', 'lo', 'up')
       await ip('-n', namespace, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', link, 'netns', router)
@@ -94,6 +111,23 @@ export async function openNetwork(hostCount: number): Promise<TestNetwork> {
     heal: async (a, b) => void (await rule('del', a.address, b.address)),
     cutFromUs: async (host) => void (await rule('add', host.address, at(OURSELVES))),
     healToUs: async (host) => void (await rule('del', host.address, at(OURSELVES))),
+    move: async (host) => {
+      const one = insider(host)
+      const [before, now] = [one.address, at(nextHost++)]
+      one.address = now
+      await ip('-n', one.namespace, 'address', 'add', `${now}/32`, 'dev', 'eth0')
+      await ip('-n', one.namespace, 'route', 'change', 'default', 'via', at(ROUTER), 'src', now)
+      await ip('-n', one.namespace, 'address', 'del', `${before}/32`, 'dev', 'eth0')
+      await ip('-n', router, 'route', 'del', `${before}/32`)
+      await ip('-n', router, 'route', 'add', `${now}/32`, 'dev', one.link)
+    },
+    setNames: (host, addresses) => {
+      const folder = filesOf(insider(host).namespace)
+      mkdirSync(folder, {recursive: true})
+      writeFileSync(`${folder}/hosts`, [...addresses].map(([name, address]) => `${address} ${name}\n`).join(''))
+      // The name server is this host itself, where nobody is.
+      writeFileSync(`${folder}/resolv.conf`, 'nameserver 127.0.0.1\n')
+    },
     close,
   }
 

@@ -137,6 +137,17 @@ async function takePort(): Promise<number> {
   throw new Error(`no free port between ${firstPort} and ${firstPort + PORTS_A_WORKER - 1}`)
 }
 
+/** The first of so many free ports in a row. */
+export async function takePorts(count: number): Promise<number> {
+  const ports: number[] = []
+  while (ports.length < count) {
+    const port = await takePort()
+    if (ports.length > 0 && port !== (ports.at(-1) ?? 0) + 1) ports.length = 0
+    ports.push(port)
+  }
+  return ports[0] ?? 0
+}
+
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -173,6 +184,8 @@ export interface StartOptions {
    * server's own: {port: '0', 'tls-port': 'PORT', 'cluster-port': 'PORT+11000'}.
    */
   readonly config?: Readonly<Record<string, string>>
+  /** Settings beside those, which are made for each start of a server. */
+  readonly configOf?: (index: number) => Readonly<Record<string, string>>
   /** Where each server runs, instead of all on 127.0.0.1. */
   readonly hosts?: readonly TestHost[]
   /** Started from a file, so that CONFIG REWRITE has somewhere to write. */
@@ -202,6 +215,7 @@ class OneServer {
   private readonly options: StartOptions
   private readonly host: TestHost | undefined
   private child: ChildProcess | undefined
+  private readonly index: number
   private portInFile = 0
   port = 0
   loopback: string
@@ -210,6 +224,7 @@ class OneServer {
     this.kind = kind
     this.folder = folder
     this.options = options
+    this.index = index
     this.host = options.hosts?.[index]
     this.loopback = options.hostOf?.(index) ?? LOOPBACK
     mkdirSync(folder, {recursive: true})
@@ -252,6 +267,7 @@ class OneServer {
       port: String(this.port),
       dir: this.folder,
       ...this.options.config,
+      ...this.options.configOf?.(this.index),
     }
     const settings = Object.entries(config).map(([name, value]) => [name, this.withPort(value)])
     const args = this.options.hasConfigFile

@@ -167,11 +167,21 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
    * @throws UsageError when it is not one, NodeError when an address has to be asked and does not answer.
    */
   protected findNode(cluster: ClusterSession, text: string): Promise<ClusterNode> {
+    const {name, address} = this.#nameOf(text)
+    return this.stoppable(cluster.findNode(name, address))
+  }
+
+  /** As `findNode`, and undefined when it is certain that no member is meant. */
+  protected findIfMember(cluster: ClusterSession, text: string): Promise<ClusterNode | undefined> {
+    const {name, address} = this.#nameOf(text)
+    return this.stoppable(cluster.findIfMember(name, address))
+  }
+
+  #nameOf(text: string): {name: string; address?: NodeAddress} {
     const reference = parseNodeReference(text)
-    if (reference.kind === 'id') return this.stoppable(cluster.findNode(reference.prefix))
+    if (reference.kind === 'id') return {name: reference.prefix}
     // A word without a port may be an announced hostname, whatever port that node has.
-    const name = text.includes(':') ? formatAddress(reference.address) : text.trim()
-    return this.stoppable(cluster.findNode(name, reference.address))
+    return {name: text.includes(':') ? formatAddress(reference.address) : text.trim(), address: reference.address}
   }
 
   /** Seeds and node arguments that are URLs must have been parsed before. Ask for the password at most once. */

@@ -22,12 +22,13 @@ export function adviceOn(
   switch (failure) {
     case 'refused':
     case 'unresolved':
-    case 'no-route':
       return [
         isDefaultSeed
           ? 'Name a node of the cluster, by an argument, --seed or RCLUSTER_SEED'
           : 'Start the server, correct the address, or name another node',
       ]
+    case 'no-route':
+      return ['Name the address at which this machine reaches it: of a container, the published one']
     case 'timeout':
       return ['If the server is only slow, give --connect-timeout and --command-timeout', aboutTls]
     case 'closed':

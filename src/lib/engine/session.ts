@@ -14,7 +14,7 @@ import {
   type Topology,
   type WhyUnreachable,
 } from '../topology/model.ts'
-import {findFormer, findNode, requireNode} from '../topology/queries.ts'
+import {findFormer, findNode, listNodes, requireNode} from '../topology/queries.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
 import {mapBounded} from './waiting.ts'
 
@@ -249,24 +249,47 @@ export class ClusterSession {
    * @throws UsageError when nothing in this cluster is meant by it; NodeError when it is a server that says no to us.
    */
   async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
-    const known =
-      findNode(this.topology, text) ??
-      (address && (findNode(this.topology, formatAddress(address)) ?? findFormer(this.topology, address)))
-    if (known) return known
-    if (!address) return requireNode(this.topology, text)
-    let port: NodePort
-    try {
-      port = await this.#port.connect(address)
-    } catch (error) {
-      // Unknown to the cluster, and nobody there who could be a member under another name.
-      if (error instanceof NodeError && NOBODY_THERE.has(error.failure)) return requireNode(this.topology, text)
-      throw error
-    }
-    const member = this.topology.nodesById.get(port.id)
+    const {member, isSomebodyElse} = await this.#whoIs(text, address)
     if (member) return member
+    if (!address || !isSomebodyElse) return requireNode(this.topology, text)
     throw new UsageError(`${formatAddress(address)} is not a node of the cluster at ${formatAddress(this.seed)}`, {
       suggestions: [`rcluster info ${formatAddress(this.seed)}`],
     })
+  }
+
+  /**
+   * As \`findNode\`, and undefined when it is certain that no member is meant.
+   * @throws RefusedError when nobody answers there and one of the members that do not answer may be the one.
+   */
+  async findIfMember(text: string, address?: NodeAddress): Promise<ClusterNode | undefined> {
+    const {member, isSomebodyElse} = await this.#whoIs(text, address)
+    if (member || !address || isSomebodyElse) return member
+    const silent = this.topology.nodes.filter(({reach}) => reach.kind === 'unreachable')
+    if (silent.length === 0) return undefined
+    const [which, names] = [silent.length === 1 ? 'which does not answer' : 'which do not answer', listNodes(silent)]
+    throw new RefusedError('unreachable-nodes', `nobody answers at ${text.trim()}, and it may be ${names}, ${which}`, {
+      suggestions: ['Name the node by its ID', `rcluster info ${formatAddress(this.seed)}`],
+    })
+  }
+
+  async #whoIs(
+    text: string,
+    address: NodeAddress | undefined,
+  ): Promise<{member: ClusterNode | undefined; isSomebodyElse: boolean}> {
+    const member =
+      findNode(this.topology, text) ??
+      (address && (findNode(this.topology, formatAddress(address)) ?? findFormer(this.topology, address)))
+    if (member || !address) return {member, isSomebodyElse: false}
+    try {
+      const {id} = await this.#port.connect(address)
+      return {member: this.topology.nodesById.get(id), isSomebodyElse: true}
+    } catch (error) {
+      // Unknown to the cluster, and nobody there who could be a member under another name.
+      if (error instanceof NodeError && NOBODY_THERE.has(error.failure)) {
+        return {member: undefined, isSomebodyElse: false}
+      }
+      throw error
+    }
   }
 
   /**

@@ -2,10 +2,11 @@
 import {type RefusalReason, RefusedError} from '../errors.ts'
 import {formatSlots, slotsInRanges} from '../slots/slot-ranges.ts'
 import type {ClusterNode, NodeId, Topology} from '../topology/model.ts'
-import {seedAddress, slotsOf} from '../topology/queries.ts'
+import {listNodes, seedAddress, slotsOf} from '../topology/queries.ts'
 import type {Finding} from './finding.ts'
 import {membershipGaps, unreachableNodes} from './node-rules.ts'
 import {clusterDown, disagreements, moveOf, openSlotFindings, uncoveredSlots} from './slot-rules.ts'
+import {waysToReach} from './way-to-reach.ts'
 
 export interface FitnessOptions {
   /** Moves that are about to be carried out: a slot that is open for just such a move is no obstacle. */
@@ -43,6 +44,26 @@ export function requireFitForJoins(topology: Topology): void {
     topology,
     'disagreement',
     membershipGaps(topology).filter(({nodes}) => nodes.every(isReached)),
+  )
+}
+
+/**
+ * Who is to be forgotten must be told so, and so must all who know it: one of them that is alive, and out of our reach only,
+ * makes the others know the node again.
+ * @throws RefusedError 'unreachable-nodes' naming the addresses that lead nowhere from here.
+ */
+export function requireNoneHidden(topology: Topology): void {
+  const ways = waysToReach(topology)
+  if (ways.size === 0) return
+  const nodes = topology.nodes.filter(({id}) => ways.has(id))
+  const reasons = nodes.flatMap(({reach}) => (reach.kind === 'unreachable' ? [reach.message] : []))
+  throw new RefusedError(
+    'unreachable-nodes',
+    `${listNodes(nodes)} cannot be reached from this machine, and ${nodes.length === 1 ? 'runs' : 'run'}: ${reasons[0] ?? ''}`,
+    {
+      details: {nodes: nodes.map(({id}) => id)},
+      suggestions: [...[...ways.values()].slice(0, 4), `rcluster check ${seedAddress(topology)}`],
+    },
   )
 }
 

@@ -312,7 +312,7 @@ export class Wire {
       case 'EHOSTUNREACH':
       case 'ENETUNREACH':
       case 'EADDRNOTAVAIL':
-        return this.#failure('no-route', `there is no route to ${address}`)
+        return this.#failure('no-route', `there is no route from this machine to ${address}`)
       case 'ETIMEDOUT':
         if (this.#taken.has(redis)) {
           const inTime = seconds(this.#options.connectTimeoutMs)
