@@ -11,6 +11,7 @@
 import type {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
 import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
+import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 
 /** As whom another node logs in at this one to send it keys. The password is for the adapter alone. */
 export interface PeerLogin {
@@ -145,6 +146,8 @@ export interface NodePort {
 
   /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
   readView(): Promise<NodeView>
+  /** What is wanted of it, in one round trip. Never throws a NodeError: what was not told is told as unknown. */
+  readDetails(wanted: DetailsWanted): Promise<NodeDetails>
   readClusterInfo(): Promise<ClusterInfo>
   /** How long a PING takes on a connection that does nothing else, in milliseconds. */
   measureLatency(): Promise<number>
