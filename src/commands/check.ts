@@ -165,7 +165,11 @@ export default class Check extends ClusterCommand<typeof Check> {
     return {
       settle: (found) => {
         if (out === undefined) return known
-        const all = found.map((finding) => ({fingerprint: fingerprintOf(finding), id: finding.id, message: finding.message}))
+        const all = found.map((finding) => ({
+          fingerprint: fingerprintOf(finding),
+          id: finding.id,
+          message: finding.message,
+        }))
         writeBaseline(out, all)
         this.note(`Wrote ${plural(all.length, 'finding')} to ${out}: with --baseline ${out} they are not counted.`)
         return known
@@ -180,7 +184,9 @@ export default class Check extends ClusterCommand<typeof Check> {
     const judged = new Set<string>(rules.filter((id) => !unjudged.has(id)))
     const gone = known.filter(({fingerprint, id}) => judged.has(id) && !found.has(fingerprint))
     if (gone.length > 0) {
-      this.note(`${gone.length} of ${known.length} findings of the baseline are gone: ${gone.map(({id}) => id).join(', ')}.`)
+      this.note(
+        `${gone.length} of ${known.length} findings of the baseline are gone: ${gone.map(({id}) => id).join(', ')}.`,
+      )
     }
     return gone
   }

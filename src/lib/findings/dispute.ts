@@ -57,7 +57,7 @@ export function explainDisagreement(disagreement: Disagreement, topology: Topolo
       ? 'nobody else claims them for itself'
       : second.configEpoch === best.configEpoch
         ? `of those with epoch ${best.configEpoch} it has the smallest ID, and raises its epoch`
-        : `of those that claim them for themselves it has the highest epoch`
+        : 'of those that claim them for themselves it has the highest epoch'
   const doubters = claims
     .filter(({owner}) => owner !== winner)
     .flatMap((claim) => claim.saidBy.map((id) => ({id, claim})))
@@ -73,7 +73,7 @@ export function explainDisagreement(disagreement: Disagreement, topology: Topolo
     isSettling: obstacle === undefined,
     outlook:
       obstacle === undefined
-        ? `waiting helps: ${nodesOf(topology, doubters)} ${doubters.length === 1 ? 'believes' : 'believe'} it as soon as its next heartbeat comes, within seconds`
+        ? `waiting helps: ${nodesOf(topology, doubters)} will believe it at its next heartbeat, within seconds`
         : `waiting does not help: ${obstacle}`,
     losers,
   }
@@ -121,17 +121,20 @@ function obstacleAt(
   if (claim.owner === undefined || claim.owner === id) return undefined
   const isOutdone = (best.configEpoch ?? 0) > (claim.configEpoch ?? 0)
   if (isOutdone || claim.isStoodBy || unbindsDeniedClaims(node.reach.view.serverInfo)) return undefined
-  return `${labelNode(node)} holds ${labelId(topology, claim.owner)} for the owner at epoch ${claim.configEpoch}, which is not below ${best.configEpoch}, and this server keeps that although the owner does not claim it`
+  return `${labelNode(node)} holds ${labelId(topology, claim.owner)} for the owner at epoch ${claim.configEpoch}, which is not below ${best.configEpoch}, and a server of this version may keep that although that node does not claim them`
 }
 
 function isHeard({isLinked, flags}: NodeEntry): boolean {
   return isLinked && !flags.has('failed') && !flags.has('suspected') && !flags.has('noaddr')
 }
 
-/** Redis 7.2 and later, and Valkey, note who no longer claims a slot, and give it to the next who does (redis#12344). */
+/**
+ * They note who no longer claims a slot, and give it to the next who does (redis#12344). Seen on Redis 7.0.15 and Valkey
+ * 9.1; of servers before 7.0.15 it is not known.
+ */
 function unbindsDeniedClaims({flavour, version}: ServerInfo): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  return flavour === 'valkey' || major > 7 || (major === 7 && minor >= 2)
+  const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number)
+  return flavour === 'valkey' || major > 7 || (major === 7 && (minor > 0 || patch >= 15))
 }
 
 function entryAt(topology: Topology, id: NodeId, about: NodeId): NodeEntry | undefined {

@@ -101,7 +101,7 @@ export function aclDrift(topology: Topology, details: ClusterDetails): readonly 
     for (const {name, groups} of differing(nodes, details, 'users')) found.set(name, groups)
   }
   const isThere = (node: ClusterNode): ReadonlyMap<string, string> | undefined => {
-    const users = valueOf(details.nodes.get(node.id)?.users)
+    const users = toldValue(details.nodes.get(node.id)?.users)
     return users && new Map([...users.keys()].map((name) => [name, 'there']))
   }
   for (const {name, groups} of differingBy(topology.nodes, isThere)) if (!found.has(name)) found.set(name, groups)
@@ -116,7 +116,8 @@ export function aclDrift(topology: Topology, details: ClusterDetails): readonly 
       nodes: deviants(groups),
       slots: [],
       evidence: groups.map(
-        ({value, nodes}) => `user ${user} ${value === MISSING ? 'missing' : 'with the same rules and passwords'} on ${listNodes(nodes)}`,
+        ({value, nodes}) =>
+          `user ${user} ${value === MISSING ? 'missing' : 'with the same rules and passwords'} on ${listNodes(nodes)}`,
       ),
       suggestions: [
         `Make the user alike everywhere: ACL SETUSER on each node, or the same aclfile, then rcluster call ${seedAddress(topology)} -- ACL LOAD`,
@@ -132,7 +133,9 @@ export function moduleDrift(topology: Topology): readonly Finding[] {
     reach.kind === 'reached' && isTold(reach.view.serverInfo) ? reach.view.serverInfo.moduleVersions : undefined
   return groupNodes(topology.nodes, versionOf).flatMap(({nodes: alike}) =>
     differingBy(alike, modulesOf).map(({name, groups}): Finding => {
-      const who = groups.map(({value, nodes}) => `${value === MISSING ? 'not' : `version ${value}`} on ${listNodes(nodes, 3)}`)
+      const who = groups.map(
+        ({value, nodes}) => `${value === MISSING ? 'not' : `version ${value}`} on ${listNodes(nodes, 3)}`,
+      )
       return {
         id: 'module-drift',
         severity: 'warning',
@@ -160,10 +163,10 @@ function versionOf({reach}: ClusterNode): string | undefined {
 }
 
 export function settingOf(details: ClusterDetails, setting: string): (node: ClusterNode) => string | undefined {
-  return ({id}) => valueOf(details.nodes.get(id)?.settings)?.get(setting)
+  return ({id}) => toldValue(details.nodes.get(id)?.settings)?.get(setting)
 }
 
-export function valueOf<T>(told: Told<T> | undefined): T | undefined {
+export function toldValue<T>(told: Told<T> | undefined): T | undefined {
   return told && 'value' in told ? told.value : undefined
 }
 
@@ -177,7 +180,7 @@ function differing(
   details: ClusterDetails,
   kind: Exclude<keyof NodeDetails, 'settings'>,
 ): Differing[] {
-  return differingBy(nodes, ({id}) => valueOf(details.nodes.get(id)?.[kind]))
+  return differingBy(nodes, ({id}) => toldValue(details.nodes.get(id)?.[kind]))
 }
 
 /** Names that do not have one value on all nodes that told of theirs, in order. */

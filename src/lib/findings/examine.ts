@@ -4,15 +4,7 @@
  */
 import type {NodeId, Topology} from '../topology/model.ts'
 import type {ClusterDetails, DetailsWanted, Told} from '../topology/node-details.ts'
-import {
-  aclDrift,
-  configDrift,
-  functionDrift,
-  isTold,
-  moduleDrift,
-  nodeTimeoutDrift,
-  SETTINGS,
-} from './drift-rules.ts'
+import {aclDrift, configDrift, functionDrift, isTold, moduleDrift, nodeTimeoutDrift, SETTINGS} from './drift-rules.ts'
 import {compareFindings, type Finding} from './finding.ts'
 import {inspect} from './inspect.ts'
 import {quorumInOneZone, quorumOnOneHost, replicasInPrimaryZone, replicasOnPrimaryHost} from './placement-rules.ts'

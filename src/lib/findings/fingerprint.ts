@@ -7,16 +7,8 @@ import {RULE_BOOK} from './rule-book.ts'
 /** 16 hex digits. */
 export function fingerprintOf(finding: Finding): string {
   const {id, nodes, slots} = finding
-  const parts = (RULE_BOOK[id].identity ?? ['nodes']).map((part) => {
-    switch (part) {
-      case 'nodes':
-        return [...nodes].sort().join()
-      case 'slots':
-        return formatRanges(slots)
-      case 'subject':
-        return subjectOf(finding)
-    }
-  })
+  const texts = {nodes: [...nodes].sort().join(), slots: formatRanges(slots), subject: subjectOf(finding)}
+  const parts = (RULE_BOOK[id].identity ?? ['nodes']).map((part) => texts[part])
   return createHash('sha256')
     .update(JSON.stringify([id, ...parts]))
     .digest('hex')
@@ -45,6 +37,8 @@ function subjectOf(finding: Finding): string {
       return finding.user
     case 'module-drift':
       return finding.module
+    case 'persistence-off':
+      return finding.severity === 'note' ? '' : finding.nodes.join()
     default:
       return ''
   }

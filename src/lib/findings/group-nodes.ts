@@ -9,11 +9,11 @@ export interface NodeGroup {
 /** The largest group first, of equal ones the smallest value; nodes without a value are in none. */
 export function groupNodes(
   nodes: readonly ClusterNode[],
-  valueOf: (node: ClusterNode) => string | undefined,
+  valueAt: (node: ClusterNode) => string | undefined,
 ): readonly NodeGroup[] {
   const byValue = new Map<string, ClusterNode[]>()
   for (const node of nodes) {
-    const value = valueOf(node)
+    const value = valueAt(node)
     if (value === undefined) continue
     const group = byValue.get(value)
     if (group) group.push(node)

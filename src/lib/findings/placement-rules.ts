@@ -43,19 +43,23 @@ export function replicasInPrimaryZone(topology: Topology): readonly Finding[] {
 }
 
 export function quorumOnOneHost(topology: Topology): readonly Finding[] {
-  return quorumAt(topology, hostOf, 'on host').map(({place, ...facts}): Finding => ({
-    id: 'quorum-on-one-host',
-    ...facts,
-    host: place,
-  }))
+  return quorumAt(topology, hostOf, 'on host').map(
+    ({place, ...facts}): Finding => ({
+      id: 'quorum-on-one-host',
+      ...facts,
+      host: place,
+    }),
+  )
 }
 
 export function quorumInOneZone(topology: Topology): readonly Finding[] {
-  return quorumAt(topology, zoneOf, 'in zone').map(({place, ...facts}): Finding => ({
-    id: 'quorum-in-one-zone',
-    ...facts,
-    zone: place,
-  }))
+  return quorumAt(topology, zoneOf, 'in zone').map(
+    ({place, ...facts}): Finding => ({
+      id: 'quorum-in-one-zone',
+      ...facts,
+      zone: place,
+    }),
+  )
 }
 
 /** Replicas of shards that have no other replica elsewhere. */
@@ -88,7 +92,9 @@ function wayApart(topology: Topology, replica: ClusterNode, primary: ClusterNode
   return [`Add a replica elsewhere: rcluster add-node NEW ${seedAddress(topology)} --replica --primary ${primary.id}`]
 }
 
-type QuorumFinding = Pick<Finding, 'severity' | 'message' | 'nodes' | 'slots' | 'suggestions'> & {readonly place: string}
+type QuorumFinding = Pick<Finding, 'severity' | 'message' | 'nodes' | 'slots' | 'suggestions'> & {
+  readonly place: string
+}
 
 /** Of one or two primaries no majority outlives a loss anyway: that has a rule of its own. */
 function quorumAt(topology: Topology, placeOf: PlaceOf, words: string): QuorumFinding[] {
@@ -125,7 +131,9 @@ function quorumAt(topology: Topology, placeOf: PlaceOf, words: string): QuorumFi
         suggestions:
           heirs.length > 0
             ? heirs.slice(0, surplus).map(({address}) => `rcluster failover ${formatAddress(address)}`)
-            : [`Add replicas elsewhere, and let them take over: rcluster add-node NEW ${seedAddress(topology)} --replica`],
+            : [
+                `Add replicas elsewhere, and let them take over: rcluster add-node NEW ${seedAddress(topology)} --replica`,
+              ],
       },
     ]
   })

@@ -274,6 +274,7 @@ export const RULE_BOOK: Readonly<Record<RuleId, Rule>> = {
     why: 'A primary that restarts comes back empty, and its replicas throw theirs away. A note where that is so of all shards: then it is meant.',
     mend: 'rcluster call SEED -- CONFIG SET appendonly yes',
     needs: 'settings',
+    identity: ['subject'],
   },
   'persistence-failing': {
     severity: ['warning'],

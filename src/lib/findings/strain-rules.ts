@@ -4,7 +4,7 @@ import {type ClusterNode, formatAddress, type ServerInfo, type Topology} from '.
 import {movedNodes} from '../topology/moved-nodes.ts'
 import type {ClusterDetails} from '../topology/node-details.ts'
 import {labelNode, listNodes, replicaLagBytes, seedAddress, slotsOf} from '../topology/queries.ts'
-import {settingOf, valueOf} from './drift-rules.ts'
+import {settingOf, toldValue} from './drift-rules.ts'
 import type {Finding} from './finding.ts'
 import {primariesWithSlots} from './shard-rules.ts'
 import {nameSlots} from './slot-rules.ts'
@@ -52,7 +52,8 @@ export function laggingReplicas(topology: Topology): readonly Finding[] {
 export function replicaLagSeconds({primaryId, announced}: ClusterNode, topology: Topology): number | undefined {
   const primary = topology.nodesById.get(primaryId ?? '')
   const place = formatAddress(announced)
-  return (primary && infoOf(primary))?.attachedReplicas?.find(({address}) => formatAddress(address) === place)?.lagSeconds
+  return (primary && infoOf(primary))?.attachedReplicas?.find(({address}) => formatAddress(address) === place)
+    ?.lagSeconds
 }
 
 /** One finding a node that lacks a link to others that answer us; not where it suspects them already, or knows them elsewhere. */
@@ -122,7 +123,7 @@ export function memoryNearLimit(topology: Topology): readonly Finding[] {
 export function persistenceOff(topology: Topology, details: ClusterDetails): readonly Finding[] {
   const [log, save] = [settingOf(details, 'appendonly'), settingOf(details, 'save')]
   const told = topology.shards.flatMap(({primary, replicas}) => {
-    const members = [primary, ...replicas].filter((node) => valueOf(details.nodes.get(node.id)?.settings))
+    const members = [primary, ...replicas].filter((node) => toldValue(details.nodes.get(node.id)?.settings))
     return members.length === 0 ? [] : [{primary, members}]
   })
   const without = told.filter(({members}) => members.every((node) => log(node) === 'no' && save(node) === ''))
@@ -187,7 +188,7 @@ export function fragmentedSlots(topology: Topology): readonly Finding[] {
 
 /** One finding a node. Nobody finds such keys through the cluster, and they come back to life with the slot. */
 export function orphanKeys(topology: Topology, details: ClusterDetails): readonly Finding[] {
-  return [...(valueOf(details.orphanKeys) ?? [])].flatMap(([id, {slots, keys, hiddenKeys}]) => {
+  return [...(toldValue(details.orphanKeys) ?? [])].flatMap(([id, {slots, keys, hiddenKeys}]) => {
     const node = topology.nodesById.get(id)
     if (!node) return []
     const where = slots.length > 0 ? `in ${nameSlots(slots)}` : 'that it does not show'

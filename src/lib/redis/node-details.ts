@@ -65,7 +65,12 @@ function usersIn(answer: Reply | NodeError | undefined): NodeDetails['users'] {
       // Passwords stand in the order in which they were set.
       const passwords = rules.filter((rule) => rule.startsWith('#')).sort()
       const others = rules.filter((rule) => !rule.startsWith('#'))
-      return [name, createHmac('sha256', KEY).update(JSON.stringify([others, passwords])).digest('hex')]
+      return [
+        name,
+        createHmac('sha256', KEY)
+          .update(JSON.stringify([others, passwords]))
+          .digest('hex'),
+      ]
     })
     return new Map(users)
   })

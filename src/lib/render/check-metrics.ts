@@ -68,13 +68,13 @@ function slotFamilies(topology: Topology): MetricFamily[] {
 
 function nodeFamilies(topology: Topology): MetricFamily[] {
   const labelsOf = (node: ClusterNode) => ({node: node.id, address: clean(formatAddress(node.address))})
-  const perNode = (valueOf: (node: ClusterNode) => number | undefined, role?: ClusterNode['role']): Sample[] =>
+  const perNode = (measure: (node: ClusterNode) => number | undefined, role?: ClusterNode['role']): Sample[] =>
     topology.nodes.flatMap((node) => {
-      const value = role === undefined || node.role === role ? valueOf(node) : undefined
+      const value = role === undefined || node.role === role ? measure(node) : undefined
       return value === undefined ? [] : [{labels: labelsOf(node), value}]
     })
-  const ofInfo = (valueOf: (info: ServerInfo) => number | undefined, role?: ClusterNode['role']): Sample[] =>
-    perNode(({reach}) => (reach.kind === 'reached' ? valueOf(reach.view.serverInfo) : undefined), role)
+  const ofInfo = (measure: (info: ServerInfo) => number | undefined, role?: ClusterNode['role']): Sample[] =>
+    perNode(({reach}) => (reach.kind === 'reached' ? measure(reach.view.serverInfo) : undefined), role)
   return [
     {
       name: 'rcluster_node',
@@ -82,21 +82,41 @@ function nodeFamilies(topology: Topology): MetricFamily[] {
       help: 'What each member is.',
       samples: topology.nodes.map((node) => ({labels: {...labelsOf(node), ...describe(node)}, value: 1})),
     },
-    gauge('rcluster_node_reached', 'Whether the node answered.', perNode(({reach}) => Number(reach.kind === 'reached'))),
-    gauge('rcluster_node_slots', 'Slots that the primary owns.', perNode(({id}) => countSlots(slotsOf(topology, id)), 'primary')),
-    gauge('rcluster_node_slot_ranges', 'Ranges in which they lie.', perNode(({id}) => slotsOf(topology, id).length, 'primary')),
+    gauge(
+      'rcluster_node_reached',
+      'Whether the node answered.',
+      perNode(({reach}) => Number(reach.kind === 'reached')),
+    ),
+    gauge(
+      'rcluster_node_slots',
+      'Slots that the primary owns.',
+      perNode(({id}) => countSlots(slotsOf(topology, id)), 'primary'),
+    ),
+    gauge(
+      'rcluster_node_slot_ranges',
+      'Ranges in which they lie.',
+      perNode(({id}) => slotsOf(topology, id).length, 'primary'),
+    ),
     gauge('rcluster_node_keys', 'Keys of all databases.', perNode(keyCount)),
-    bytes('rcluster_node_memory_used_bytes', 'used_memory.', ofInfo(({usedMemoryBytes}) => usedMemoryBytes)),
+    bytes(
+      'rcluster_node_memory_used_bytes',
+      'used_memory.',
+      ofInfo(({usedMemoryBytes}) => usedMemoryBytes),
+    ),
     bytes(
       'rcluster_node_memory_limit_bytes',
       'maxmemory, where there is a limit.',
       ofInfo(({maxMemoryBytes}) => maxMemoryBytes || undefined),
     ),
-    gauge('rcluster_node_operations_per_second', 'instantaneous_ops_per_sec.', ofInfo(({opsPerSecond}) => opsPerSecond)),
+    gauge(
+      'rcluster_node_operations_per_second',
+      'instantaneous_ops_per_sec.',
+      ofInfo(({opsPerSecond}) => opsPerSecond),
+    ),
     gauge(
       'rcluster_replica_link_up',
       'Whether the replica has a link to its primary.',
-      ofInfo(({isPrimaryLinkUp}) => isPrimaryLinkUp === undefined ? undefined : Number(isPrimaryLinkUp), 'replica'),
+      ofInfo(({isPrimaryLinkUp}) => (isPrimaryLinkUp === undefined ? undefined : Number(isPrimaryLinkUp)), 'replica'),
     ),
     bytes(
       'rcluster_replica_lag_bytes',

@@ -14,8 +14,7 @@ import type {Style} from './colour.ts'
 import {renderTable} from './table.ts'
 import {wrap} from './wrap.ts'
 
-/** What a baseline has to say. */
-export interface Baselined {
+export interface Judgement {
   /** What was found. */
   readonly examination: Examination
   /** Of its findings, those that are in no baseline: they are shown, and counted. */
@@ -25,7 +24,7 @@ export interface Baselined {
 }
 
 /** Each finding with its suggestions below it, then what was checked, then the verdict. */
-export function renderFindings({examination, fresh, isWhole}: Baselined, topology: Topology, style: Style): string {
+export function renderFindings({examination, fresh, isWhole}: Judgement, topology: Topology, style: Style): string {
   const blocks = fresh.map((finding) => renderFinding(finding, topology, style))
   return [
     ...blocks,
@@ -75,7 +74,7 @@ function renderDispute({claims}: Dispute, topology: Topology, style: Style): str
     owner === undefined ? '' : isStoodBy ? (saidBy.includes(owner) ? 'yes' : 'not asked') : 'no',
     clean(byIds(saidBy)),
   ])
-  const columns = [{title: 'Owner'}, {title: 'Epoch', align: 'right'} as const, {title: 'Claims it'}, {title: 'Said by'}]
+  const columns = [{title: 'Owner'}, {title: 'Epoch', align: 'right'} as const, {title: 'Own word'}, {title: 'Said by'}]
   return renderTable(columns, rows, style).split('\n')
 }
 
@@ -140,7 +139,12 @@ function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] 
 }
 
 /** "Healthy.", "Not healthy: 2 errors, 1 warning." or "No error by 3 of 38 rules." */
-function renderVerdict({findings, rules}: Examination, fresh: readonly Finding[], isWhole: boolean, {chalk}: Style): string {
+function renderVerdict(
+  {findings, rules}: Examination,
+  fresh: readonly Finding[],
+  isWhole: boolean,
+  {chalk}: Style,
+): string {
   const count = (severity: Severity): number => fresh.filter((finding) => finding.severity === severity).length
   const [errors, warnings, notes] = [count('error'), count('warning'), count('note')]
   const known = findings.length - fresh.length
