@@ -112,8 +112,8 @@ export default class Check extends ClusterCommand<typeof Check> {
       ])
       this.print(renderOpenMetrics(checkMetrics(topology, examination, fresh)))
     } else {
-      const isWhole = rules.length === RULE_IDS.length
-      this.print(renderFindings({examination, fresh, isWhole}, topology, this.style))
+      const isSelective = this.flags.rule !== undefined
+      this.print(renderFindings({examination, fresh, isSelective}, topology, this.style))
     }
     // What somebody is in the middle of looks like damage.
     if (topology.openSlots.length > 0) await this.warnOfWork(session.reachedPorts())

@@ -118,19 +118,19 @@ test('the keys that a loser will throw away are not passed over', () => {
   expect(finding?.message).toMatch(
     /bbbbbbbb\) will win; 127\.0\.0\.1:7000 \(aaaaaaaa\) throws away its keys of them then$/,
   )
-  const text = renderFindings({examination, fresh: examination.findings, isWhole: false}, topology, PLAIN_STYLE)
+  const text = renderFindings({examination, fresh: examination.findings, isSelective: true}, topology, PLAIN_STYLE)
   expect(text).toMatchInlineSnapshot(`
     "error    10 slots 0-9: nodes disagree on the owner [disagreement]
-             Owner                      Epoch  Own word  Said by
-             ---------------------------------------------------------------------
-             127.0.0.1:7000 (aaaaaaaa)      4  yes       127.0.0.1:7000 (aaaaaaaa)
-             127.0.0.1:7000 (aaaaaaaa)      3  no        127.0.0.1:7002 (cccccccc)
-             127.0.0.1:7001 (bbbbbbbb)      5  yes       127.0.0.1:7001 (bbbbbbbb)
+             Owner           Epoch  Own word  Said by
+             -----------------------------------------------
+             127.0.0.1:7000      4  yes       127.0.0.1:7000
+             127.0.0.1:7000      3  no        127.0.0.1:7002
+             127.0.0.1:7001      5  yes       127.0.0.1:7001
              127.0.0.1:7001 (bbbbbbbb) has the better claim: of those that claim them for themselves it has the highest epoch
              waiting helps: 127.0.0.1:7000 (aaaaaaaa) and 127.0.0.1:7002 (cccccccc) will believe it at its next heartbeat, within seconds
              127.0.0.1:7000 (aaaaaaaa) throws away its keys of them then
              -> Nodes settle this among themselves within seconds: rcluster check 127.0.0.1:7000
 
-    Not healthy by 1 of 38 rules: 1 error."
+    Not healthy: 1 error, by 1 of 38 rules."
   `)
 })

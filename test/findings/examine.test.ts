@@ -263,6 +263,7 @@ test('nodes that did not tell are no reason to find that the others differ', () 
       rules: ['node-timeout-drift', 'config-drift', 'persistence-off'],
       nodes: [idOf('b')],
       reason: 'our user may not CONFIG GET',
+      isOnDemand: false,
     },
   ])
 })
@@ -275,7 +276,7 @@ describe('a choice of rules', () => {
     expect(examine(topologyOf(dead), NO_DETAILS, rules)).toEqual({
       findings: [],
       rules: ['orphan-keys', 'no-replicas'],
-      notJudged: [{rules: ['orphan-keys'], nodes: [], reason: 'keys are counted only with --deep'}],
+      notJudged: [{rules: ['orphan-keys'], nodes: [], reason: 'keys are counted only with --deep', isOnDemand: true}],
     })
     expect(examine(topologyOf(dead), NO_DETAILS, ['unreachable-node']).findings.map(brief)).toEqual([
       'error unreachable-node c1',

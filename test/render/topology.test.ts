@@ -162,7 +162,7 @@ describe('renderSlotMap', () => {
 
 function judged(topology: Topology): Judgement {
   const findings = inspect(topology)
-  return {examination: {findings, rules: RULE_IDS, notJudged: []}, fresh: findings, isWhole: true}
+  return {examination: {findings, rules: RULE_IDS, notJudged: []}, fresh: findings, isSelective: false}
 }
 
 describe('renderFindings', () => {

@@ -44,6 +44,8 @@ export interface NotJudged {
   /** Where; empty: nowhere at all. */
   readonly nodes: readonly NodeId[]
   readonly reason: string
+  /** It costs too much to be judged unless somebody asks for it. */
+  readonly isOnDemand: boolean
 }
 
 export interface Examination {
@@ -76,8 +78,6 @@ export function detailsFor(rules: readonly RuleId[]): DetailsWanted | undefined 
   return wanted.settings.length > 0 || wanted.libraries || wanted.users ? wanted : undefined
 }
 
-const NOT_COUNTED = 'keys are counted only with --deep'
-
 function notJudged(topology: Topology, details: ClusterDetails, chosen: ReadonlySet<string>): NotJudged[] {
   const reached = topology.nodes.flatMap(({id, reach}) => (reach.kind === 'reached' ? [{id, view: reach.view}] : []))
   const reasonAt: Readonly<Record<Exclude<Source, 'keys'>, (node: (typeof reached)[number]) => string | undefined>> = {
@@ -88,7 +88,7 @@ function notJudged(topology: Topology, details: ClusterDetails, chosen: Readonly
   }
   const rulesOf = (source: Source): RuleId[] =>
     RULE_IDS.filter((id) => chosen.has(id) && RULE_BOOK[id].needs === source)
-  const byNodesAndReason = new Map<string, {rules: RuleId[]; nodes: NodeId[]; reason: string}>()
+  const byNodesAndReason = new Map<string, {rules: RuleId[]; nodes: NodeId[]; reason: string; isOnDemand: boolean}>()
   for (const source of ['info', 'settings', 'libraries', 'users'] as const) {
     const rules = rulesOf(source)
     if (rules.length === 0) continue
@@ -101,15 +101,16 @@ function notJudged(topology: Topology, details: ClusterDetails, chosen: Readonly
       const key = JSON.stringify([reason, nodes])
       const same = byNodesAndReason.get(key)
       if (same) same.rules.push(...rules)
-      else byNodesAndReason.set(key, {rules, nodes, reason})
+      else byNodesAndReason.set(key, {rules: [...rules], nodes, reason, isOnDemand: false})
     }
   }
-  const keyReason = details.orphanKeys ? reasonOf(details.orphanKeys) : NOT_COUNTED
-  const uncounted = rulesOf('keys')
-  return [
-    ...byNodesAndReason.values(),
-    ...(uncounted.length > 0 && keyReason !== undefined ? [{rules: uncounted, nodes: [], reason: keyReason}] : []),
-  ]
+  return [...byNodesAndReason.values(), ...uncounted(details, rulesOf('keys'))]
+}
+
+function uncounted({orphanKeys}: ClusterDetails, rules: readonly RuleId[]): NotJudged[] {
+  const reason = orphanKeys ? reasonOf(orphanKeys) : 'keys are counted only with --deep'
+  if (rules.length === 0 || reason === undefined) return []
+  return [{rules, nodes: [], reason, isOnDemand: !orphanKeys}]
 }
 
 function reasonOf(told: Told<unknown> | undefined): string | undefined {

@@ -6,8 +6,8 @@ import {RULE_IDS} from '../findings/rule-book.ts'
 import {nameSlots} from '../findings/slot-rules.ts'
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
-import type {NodeId, Topology} from '../topology/model.ts'
-import {labelId, listNodes} from '../topology/queries.ts'
+import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {listNodes} from '../topology/queries.ts'
 import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -19,19 +19,19 @@ export interface Judgement {
   readonly examination: Examination
   /** Of its findings, those that are in no baseline: they are shown, and counted. */
   readonly fresh: readonly Finding[]
-  /** Was every rule asked for? */
-  readonly isWhole: boolean
+  /** Were only a few rules asked for? Then the facts below the findings are left out. */
+  readonly isSelective: boolean
 }
 
 /** Each finding with its suggestions below it, then what was checked, then the verdict. */
-export function renderFindings({examination, fresh, isWhole}: Judgement, topology: Topology, style: Style): string {
+export function renderFindings({examination, fresh, isSelective}: Judgement, topology: Topology, style: Style): string {
   const blocks = fresh.map((finding) => renderFinding(finding, topology, style))
   return [
     ...blocks,
     ...(blocks.length > 0 ? [''] : []),
-    ...(isWhole ? renderChecked(topology, style) : []),
+    ...(isSelective ? [] : renderChecked(topology, style)),
     ...examination.notJudged.flatMap((one) => renderNotJudged(one, topology, style)),
-    renderVerdict(examination, fresh, isWhole, style),
+    renderVerdict(examination, fresh, style),
   ].join('\n')
 }
 
@@ -61,36 +61,39 @@ function renderFinding(finding: Finding, topology: Topology, style: Style): stri
 /** One line a value; of two values the message says as much. */
 const MOST_IN_MESSAGE = 2
 
-/** Who holds whom for the owner, and at which epoch. */
+/** Who holds whom for the owner, and at which epoch. A sentence each where a table is too wide. */
 function renderDispute({claims}: Dispute, topology: Topology, style: Style): string[] {
-  const byIds = (ids: readonly NodeId[]): string =>
-    listNodes(
-      ids.flatMap((id) => topology.nodesById.get(id) ?? []),
-      3,
-    )
+  const most = style.columns < 100 ? 1 : 2
+  const place = (id: NodeId): string => {
+    const node = topology.nodesById.get(id)
+    return clean(node && node.address.port !== 0 ? formatAddress(node.address) : id.slice(0, 8))
+  }
+  const list = (ids: readonly NodeId[]): string => {
+    const more = ids.length > most ? ` and ${ids.length - most} more` : ''
+    return `${ids.slice(0, most).map(place).join(', ')}${more}`
+  }
   const rows = claims.map(({owner, configEpoch, saidBy, isStoodBy}) => [
-    owner === undefined ? 'nobody' : clean(labelId(topology, owner)),
+    owner === undefined ? 'nobody' : place(owner),
     configEpoch === undefined ? '' : String(configEpoch),
     owner === undefined ? '' : isStoodBy ? (saidBy.includes(owner) ? 'yes' : 'not asked') : 'no',
-    clean(byIds(saidBy)),
+    list(saidBy),
   ])
   const columns = [{title: 'Owner'}, {title: 'Epoch', align: 'right'} as const, {title: 'Own word'}, {title: 'Said by'}]
-  return renderTable(columns, rows, style).split('\n')
+  if (style.columns >= 70) return renderTable(columns, rows, style).split('\n')
+  return rows.map(([owner, epoch, own, said]) => {
+    const claim = owner === 'nobody' ? owner : `${owner} at epoch ${epoch} (own word: ${own})`
+    return wrap(`${claim}, says ${said}`, style, INDENT, INDENT)
+  })
 }
 
-function renderNotJudged({rules, nodes, reason}: NotJudged, topology: Topology, {chalk}: Style): string[] {
-  // What is only counted on demand was not asked for.
-  if (nodes.length === 0 && rules.every((id) => id === 'orphan-keys')) {
-    return reason.includes('--deep') ? [] : [`${chalk.yellow('?')} not judged: ${rules.join(', ')}: ${clean(reason)}`]
-  }
+/** What was only judged on demand was not asked for. */
+function renderNotJudged(one: NotJudged, topology: Topology, {chalk}: Style): string[] {
+  const {rules, nodes, reason, isOnDemand} = one
+  if (isOnDemand) return []
   const asked = topology.nodes.filter(({reach}) => reach.kind === 'reached')
-  const where =
-    nodes.length === asked.length
-      ? 'on any node'
-      : `on ${listNodes(
-          nodes.flatMap((id) => topology.nodesById.get(id) ?? []),
-          3,
-        )}`
+  const isNowhere = nodes.length === 0 || nodes.length === asked.length
+  const named = nodes.flatMap((id) => topology.nodesById.get(id) ?? [])
+  const where = isNowhere ? 'on any node' : `on ${listNodes(named, 3)}`
   return [`${chalk.yellow('?')} not judged ${clean(where)}: ${rules.join(', ')}: ${clean(reason)}`]
 }
 
@@ -138,13 +141,9 @@ function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] 
   })
 }
 
-/** "Healthy.", "Not healthy: 2 errors, 1 warning." or "No error by 3 of 38 rules." */
-function renderVerdict(
-  {findings, rules}: Examination,
-  fresh: readonly Finding[],
-  isWhole: boolean,
-  {chalk}: Style,
-): string {
+/** "Healthy.", "Not healthy: 2 errors, 1 warning." or "No error, by 3 of 38 rules." */
+function renderVerdict({findings, rules}: Examination, fresh: readonly Finding[], {chalk}: Style): string {
+  const isWhole = rules.length === RULE_IDS.length
   const count = (severity: Severity): number => fresh.filter((finding) => finding.severity === severity).length
   const [errors, warnings, notes] = [count('error'), count('warning'), count('note')]
   const known = findings.length - fresh.length
@@ -155,10 +154,10 @@ function renderVerdict(
     known > 0 ? `${known} known ${known === 1 ? 'finding' : 'findings'} of the baseline` : '',
   ]
   const tail = counted.filter((part) => part !== '').join(', ')
-  const scope = isWhole ? '' : ` by ${rules.length} of ${RULE_IDS.length} rules`
-  if (errors > 0) return chalk.red.bold(`Not healthy${scope}: ${tail}.`)
+  const scope = isWhole ? '' : `, by ${rules.length} of ${RULE_IDS.length} rules`
+  if (errors > 0) return chalk.red.bold(`Not healthy: ${tail}${scope}.`)
   const isKnownBad = findings.some(({severity}) => severity === 'error')
   const word = isKnownBad ? 'Nothing new' : isWhole ? 'Healthy' : 'No error'
-  const text = `${word}${scope}${tail === '' ? '' : `, with ${tail}`}.`
+  const text = `${word}${tail === '' ? '' : `, with ${tail}`}${scope}.`
   return isKnownBad || warnings > 0 ? chalk.yellow.bold(text) : chalk.green.bold(text)
 }
