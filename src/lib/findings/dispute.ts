@@ -7,7 +7,7 @@
  * a slot that it marks as importing.
  */
 import type {SlotRanges} from '../slots/slot-ranges.ts'
-import type {ClusterNode, Disagreement, NodeEntry, NodeId, ServerInfo, Topology} from '../topology/model.ts'
+import type {ClusterNode, Disagreement, NodeEntry, NodeId, NodeView, ServerInfo, Topology} from '../topology/model.ts'
 import {labelId, labelNode, listNodes} from '../topology/queries.ts'
 
 /** One answer to "who owns these slots, at which epoch?" */
@@ -62,9 +62,8 @@ export function explainDisagreement(disagreement: Disagreement, topology: Topolo
     .filter(({owner}) => owner !== winner)
     .flatMap((claim) => claim.saidBy.map((id) => ({id, claim})))
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-  const obstacle = doubters
-    .map(({id, claim}) => obstacleAt(topology, id, claim, best, disagreement))
-    .find((why) => why !== undefined)
+  let obstacle: string | undefined
+  for (const {id, claim} of doubters) obstacle ??= obstacleAt(topology, id, claim, best, disagreement)
   return {
     ranges,
     claims,
@@ -137,9 +136,18 @@ function unbindsDeniedClaims({flavour, version}: ServerInfo): boolean {
   return flavour === 'valkey' || major > 7 || (major === 7 && (minor > 0 || patch >= 15))
 }
 
+const entriesByView = new WeakMap<NodeView, ReadonlyMap<NodeId, NodeEntry>>()
+
+/** Views of a thousand nodes are asked about a thousand nodes. */
 function entryAt(topology: Topology, id: NodeId, about: NodeId): NodeEntry | undefined {
   const reach = topology.nodesById.get(id)?.reach
-  return reach?.kind === 'reached' ? reach.view.entries.find((entry) => entry.id === about) : undefined
+  if (reach?.kind !== 'reached') return undefined
+  let entries = entriesByView.get(reach.view)
+  if (!entries) {
+    entries = new Map(reach.view.entries.map((entry) => [entry.id, entry]))
+    entriesByView.set(reach.view, entries)
+  }
+  return entries.get(about)
 }
 
 function nodesOf(topology: Topology, doubters: readonly {readonly id: NodeId}[]): string {
