@@ -100,6 +100,18 @@ const CASES: readonly Case[] = [
     finds: ['warning quorum-in-one-zone a,b', 'warning replica-in-primary-zone a1'],
   },
   {
+    name: 'one zone, of which a dead node cannot tell',
+    spec: {
+      ...withInfo(
+        Object.fromEntries(
+          NAMES.map((name) => [name, {availabilityZone: 'x', ...(name.endsWith('1') ? {isPrimaryLinkUp: true} : {})}]),
+        ),
+      ),
+      c1: {...HEALTHY.c1, host: '10.0.0.6', unreachable: 'nothing listens there'},
+    },
+    finds: ['error unreachable-node c1', 'note quorum-in-one-zone a,a1,b,b1,c'],
+  },
+  {
     name: 'a replica that acknowledges nothing',
     spec: withInfo({
       a: {attachedReplicas: [{address: {host: '10.0.0.4', port: 7003}, isOnline: true, lagSeconds: 11}]},

@@ -15,63 +15,47 @@ const zoneOf: PlaceOf = ({reach}) => (reach.kind === 'reached' ? reach.view.serv
 
 /** Not where all nodes are on one host: that is said of the quorum. */
 export function replicasOnPrimaryHost(topology: Topology): readonly Finding[] {
-  return replicasBeside(topology, hostOf).map(
-    ({replica, primary, place}): Finding => ({
-      id: 'replica-on-primary-host',
-      severity: 'warning',
-      message: `replica ${labelNode(replica)} is on host ${place}, and so is its primary ${labelNode(primary)}: the host takes both along`,
-      nodes: [replica.id],
-      slots: [],
-      suggestions: wayApart(topology, replica, primary, hostOf),
-      host: place,
-    }),
-  )
+  const found = replicasBeside(topology, hostOf, 'on host')
+  return found.map(({place, ...facts}): Finding => ({id: 'replica-on-primary-host', ...facts, host: place}))
 }
 
 export function replicasInPrimaryZone(topology: Topology): readonly Finding[] {
-  return replicasBeside(topology, zoneOf).map(
-    ({replica, primary, place}): Finding => ({
-      id: 'replica-in-primary-zone',
-      severity: 'warning',
-      message: `replica ${labelNode(replica)} is in zone ${place}, and so is its primary ${labelNode(primary)}: the zone takes both along`,
-      nodes: [replica.id],
-      slots: [],
-      suggestions: wayApart(topology, replica, primary, zoneOf),
-      zone: place,
-    }),
-  )
+  const found = replicasBeside(topology, zoneOf, 'in zone')
+  return found.map(({place, ...facts}): Finding => ({id: 'replica-in-primary-zone', ...facts, zone: place}))
 }
 
 export function quorumOnOneHost(topology: Topology): readonly Finding[] {
-  return quorumAt(topology, hostOf, 'on host').map(
-    ({place, ...facts}): Finding => ({
-      id: 'quorum-on-one-host',
-      ...facts,
-      host: place,
-    }),
-  )
+  const found = quorumAt(topology, hostOf, 'on host')
+  return found.map(({place, ...facts}): Finding => ({id: 'quorum-on-one-host', ...facts, host: place}))
 }
 
 export function quorumInOneZone(topology: Topology): readonly Finding[] {
-  return quorumAt(topology, zoneOf, 'in zone').map(
-    ({place, ...facts}): Finding => ({
-      id: 'quorum-in-one-zone',
-      ...facts,
-      zone: place,
-    }),
-  )
+  const found = quorumAt(topology, zoneOf, 'in zone')
+  return found.map(({place, ...facts}): Finding => ({id: 'quorum-in-one-zone', ...facts, zone: place}))
 }
 
-/** Replicas of shards that have no other replica elsewhere. */
-function replicasBeside(
-  topology: Topology,
-  placeOf: PlaceOf,
-): {replica: ClusterNode; primary: ClusterNode; place: string}[] {
-  if (new Set(topology.nodes.map(placeOf)).size < 2) return []
+type PlacementFinding = Pick<Finding, 'severity' | 'message' | 'nodes' | 'slots' | 'suggestions'> & {
+  readonly place: string
+}
+
+function placesIn({nodes}: Topology, placeOf: PlaceOf): ReadonlySet<string> {
+  return new Set(nodes.flatMap((node) => placeOf(node) ?? []))
+}
+
+/** Replicas of shards that have no other replica elsewhere. `words`: "on host". */
+function replicasBeside(topology: Topology, placeOf: PlaceOf, words: string): PlacementFinding[] {
+  if (placesIn(topology, placeOf).size < 2) return []
   return topology.shards.flatMap(({primary, replicas}) => {
     const place = placeOf(primary)
     if (place === undefined || replicas.some((replica) => placeOf(replica) !== place)) return []
-    return replicas.map((replica) => ({replica, primary, place}))
+    return replicas.map((replica) => ({
+      place,
+      severity: 'warning' as const,
+      message: `replica ${labelNode(replica)} is ${words} ${place}, and so is its primary ${labelNode(primary)}: both are lost with it`,
+      nodes: [replica.id],
+      slots: [],
+      suggestions: wayApart(topology, replica, primary, placeOf),
+    }))
   })
 }
 
@@ -92,21 +76,19 @@ function wayApart(topology: Topology, replica: ClusterNode, primary: ClusterNode
   return [`Add a replica elsewhere: rcluster add-node NEW ${seedAddress(topology)} --replica --primary ${primary.id}`]
 }
 
-type QuorumFinding = Pick<Finding, 'severity' | 'message' | 'nodes' | 'slots' | 'suggestions'> & {
-  readonly place: string
-}
-
 /** Of one or two primaries no majority outlives a loss anyway: that has a rule of its own. */
-function quorumAt(topology: Topology, placeOf: PlaceOf, words: string): QuorumFinding[] {
-  const places = new Set(topology.nodes.map(placeOf))
+function quorumAt(topology: Topology, placeOf: PlaceOf, words: string): PlacementFinding[] {
+  const places = placesIn(topology, placeOf)
   const [only] = places
-  if (places.size === 1 && only !== undefined && topology.nodes.length > 1) {
+  const told = topology.nodes.filter((node) => placeOf(node) !== undefined)
+  const haveAllTold = topology.nodes.every((node) => node.reach.kind === 'unreachable' || told.includes(node))
+  if (places.size === 1 && only !== undefined && told.length > 1 && haveAllTold) {
     return [
       {
         place: only,
         severity: 'note',
-        message: `all ${topology.nodes.length} nodes are ${words} ${only}, and lost with it`,
-        nodes: topology.nodes.map(({id}) => id),
+        message: `all ${told.length} nodes are ${words} ${only}, and lost with it`,
+        nodes: told.map(({id}) => id),
         slots: [],
         suggestions: [`Add nodes elsewhere: rcluster add-node NEW ${seedAddress(topology)}`],
       },

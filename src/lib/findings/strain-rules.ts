@@ -191,7 +191,7 @@ export function orphanKeys(topology: Topology, details: ClusterDetails): readonl
   return [...(toldValue(details.orphanKeys) ?? [])].flatMap(([id, {slots, keys, hiddenKeys}]) => {
     const node = topology.nodesById.get(id)
     if (!node) return []
-    const where = slots.length > 0 ? `in ${nameSlots(slots)}` : 'that it does not show'
+    const where = slots.length > 0 ? `in ${nameSlots(slots)}` : 'and does not show which slots'
     return [
       {
         id: 'orphan-keys',
