@@ -332,6 +332,17 @@ describe('what mends it', () => {
     expect(only(cluster(), told, 'config-drift').suggestions.join()).not.toContain('reboot')
   })
 
+  test('who has what, and who has not', () => {
+    const told = everywhere(
+      {libraries: {one: '11'}, users: {app: 'x'}},
+      {a: {users: {app: 'x'}}, b: {libraries: {one: '22'}}},
+    )
+    expect(only(cluster(), told, 'acl-drift').message).toMatch(/^user app is on .* and not on 127\.0\.0\.1:7001/)
+    expect(only(cluster(), told, 'function-drift').message).toMatch(
+      /^function library one differs between .* and 127\.0\.0\.1:7001 .*, and is not on 127\.0\.0\.1:7000 \(aaaaaaaa\)$/,
+    )
+  })
+
   test('two replicas that change places', () => {
     const spec = cluster({
       a: {...HEALTHY.a, host: '10.0.0.1'},

@@ -76,11 +76,10 @@ const MISSING = 'missing'
 
 export function functionDrift(topology: Topology, details: ClusterDetails): readonly Finding[] {
   return differing(topology.nodes, details, 'libraries').map(({name, groups}): Finding => {
-    const who = groups.map(({value, nodes}) => `${value === MISSING ? 'not on' : 'on'} ${listNodes(nodes, 3)}`)
     return {
       id: 'function-drift',
       severity: 'warning',
-      message: `function library ${name} is not the same on all nodes: ${who.join(', another ').replaceAll('another not', 'and not')}`,
+      message: `function library ${name} ${whoHas(groups)}`,
       nodes: deviants(groups),
       slots: [],
       evidence: groups.map(
@@ -106,13 +105,10 @@ export function aclDrift(topology: Topology, details: ClusterDetails): readonly 
   }
   for (const {name, groups} of differingBy(topology.nodes, isThere)) if (!found.has(name)) found.set(name, groups)
   return [...found].map(([user, groups]): Finding => {
-    const without = groups.find(({value}) => value === MISSING)
-    const others = groups.filter((group) => group !== without).map(({nodes}) => listNodes(nodes, 3))
-    const who = others.length > 1 ? `differs between ${others.join(' and ')}` : `is on ${others.join()}`
     return {
       id: 'acl-drift',
       severity: 'warning',
-      message: `user ${user} ${who}${without ? `, and not on ${listNodes(without.nodes, 3)}` : ''}`,
+      message: `user ${user} ${whoHas(groups)}`,
       nodes: deviants(groups),
       slots: [],
       evidence: groups.map(
@@ -209,6 +205,14 @@ function describe(groups: readonly NodeGroup[], unit = ''): string {
 
 function evidenceOf(what: string, groups: readonly NodeGroup[]): string[] {
   return groups.map(({value, nodes}) => `${what} ${value === '' ? '(empty)' : value} on ${listNodes(nodes)}`)
+}
+
+/** "differs between A and B, and is not on C", "is on A, and not on C" */
+function whoHas(groups: readonly NodeGroup[]): string {
+  const without = groups.find(({value}) => value === MISSING)
+  const having = groups.filter((group) => group !== without).map(({nodes}) => listNodes(nodes, 3))
+  const who = having.length > 1 ? `differs between ${having.join(' and ')}` : `is on ${having.join()}`
+  return without ? `${who}, and ${having.length > 1 ? 'is ' : ''}not on ${listNodes(without.nodes, 3)}` : who
 }
 
 /** All that do not have the commonest value. */
