@@ -50,6 +50,9 @@ test('users are compared by rules and passwords, in whatever order these were se
   expect(one).toEqual(usersOf(`user app on #aa #${HASH} ~* +@all`))
   expect(one).not.toEqual(usersOf(`user app on #${HASH} #ab ~* +@all`))
   expect(one).not.toEqual(usersOf(`user app on #${HASH} #aa ~* +@read`))
+  const commands = usersOf('user app on ~a ~b -@all +get +cluster|info +cluster|nodes')
+  expect(commands).toEqual(usersOf('user app on ~b ~a -@all +cluster|nodes +get +cluster|info'))
+  expect(commands).not.toEqual(usersOf('user app on ~a ~b +get -@all +cluster|info +cluster|nodes'))
   expect(JSON.stringify([...one])).not.toContain(HASH.slice(0, 8))
 })
 

@@ -62,18 +62,38 @@ function usersIn(answer: Reply | NodeError | undefined): NodeDetails['users'] {
   return read('ACL LIST', answer, (reply) => {
     const users = listIn(reply).map((line): [string, string] => {
       const [, name = '', ...rules] = textIn(line).split(' ')
-      // Passwords stand in the order in which they were set.
-      const passwords = rules.filter((rule) => rule.startsWith('#')).sort()
-      const others = rules.filter((rule) => !rule.startsWith('#'))
       return [
         name,
         createHmac('sha256', KEY)
-          .update(JSON.stringify([others, passwords]))
+          .update(JSON.stringify(inOneOrder(rules)))
           .digest('hex'),
       ]
     })
     return new Map(users)
   })
+}
+
+/**
+ * Equal for rules that mean the same. Passwords, keys, channels and single commands stand in the order in which they were
+ * set, and the commands of Redis 7.0 in one that differs from process to process. Where they stand beside categories
+ * matters: those apply in order.
+ */
+function inOneOrder(rules: readonly string[]): string[] {
+  const runs: {kind: string; words: string[]}[] = []
+  for (const word of rules) {
+    const kind = kindOf(word)
+    const last = runs.at(-1)
+    if (kind !== '' && last?.kind === kind) last.words.push(word)
+    else runs.push({kind, words: [word]})
+  }
+  return runs.flatMap(({words}) => words.sort())
+}
+
+/** '': what keeps its place. */
+function kindOf(word: string): string {
+  if (/^[+-][^@]/.test(word)) return 'command'
+  if (/^[~%]/.test(word)) return 'key'
+  return /^[#&]/.test(word) ? (word[0] as string) : ''
 }
 
 function read<T>(command: string, answer: Reply | NodeError | undefined, parse: (reply: Reply) => T): Told<T> {
