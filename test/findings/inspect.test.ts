@@ -217,7 +217,7 @@ test('a disagreement says who says what at which epoch, and who will win', () =>
   expect(finding.message).toBe(
     '50 slots 50-99: nodes disagree on the owner: 127.0.0.1:7000 (aaaaaaaa) and 127.0.0.1:7002 (cccccccc) say ' +
       '127.0.0.1:7000 (aaaaaaaa) at epoch 4; 127.0.0.1:7001 (bbbbbbbb) says 127.0.0.1:7001 (bbbbbbbb) at epoch 5; ' +
-      '127.0.0.1:7001 (bbbbbbbb) will win',
+      '127.0.0.1:7001 (bbbbbbbb) will win; 127.0.0.1:7000 (aaaaaaaa) throws away its keys of them then',
   )
   expect(finding).toMatchObject({winner: B})
 })

@@ -1,13 +1,15 @@
 import {Chalk} from 'chalk'
 import {describe, expect, test} from 'vitest'
 import {inspect} from '../../src/lib/findings/inspect.ts'
+import {RULE_IDS} from '../../src/lib/findings/rule-book.ts'
 import {PLAIN_STYLE, type Style} from '../../src/lib/render/colour.ts'
-import {renderFindings} from '../../src/lib/render/findings.ts'
+import {type Judgement, renderFindings} from '../../src/lib/render/findings.ts'
 import {findingDocument} from '../../src/lib/render/findings-document.ts'
 import {renderSlotMap} from '../../src/lib/render/slot-map.ts'
 import {renderRanges, renderTopology} from '../../src/lib/render/topology.ts'
 import {topologyDocument} from '../../src/lib/render/topology-document.ts'
 import {rangesFromSlots} from '../../src/lib/slots/slot-ranges.ts'
+import type {Topology} from '../../src/lib/topology/model.ts'
 import {type ClusterSpec, HEALTHY, idOf, topologyOf} from '../topology/cluster-views.ts'
 
 const KEYS = {
@@ -177,10 +179,15 @@ describe('renderSlotMap', () => {
   })
 })
 
+function judged(topology: Topology): Judgement {
+  const findings = inspect(topology)
+  return {examination: {findings, rules: RULE_IDS, notJudged: []}, fresh: findings, isSelective: false}
+}
+
 describe('renderFindings', () => {
   test('a healthy cluster is told in few lines', () => {
     const topology = topologyOf(LOADED)
-    expect(renderFindings(inspect(topology), topology, UNICODE)).toMatchInlineSnapshot(`
+    expect(renderFindings(judged(topology), topology, UNICODE)).toMatchInlineSnapshot(`
       "✔ 6 of 6 nodes answered
       ✔ 16384 of 16384 slots are covered
       ✔ all nodes agree on who owns them
@@ -193,7 +200,7 @@ describe('renderFindings', () => {
 
   test('each finding is followed by what to do', () => {
     const topology = topologyOf(BROKEN)
-    const text = renderFindings(inspect(topology), topology, PLAIN_STYLE)
+    const text = renderFindings(judged(topology), topology, PLAIN_STYLE)
     expect(text).toMatch(/^error {4}.*127\.0\.0\.1:7001.*\[unreachable-node\]\n {9}-> /m)
     expect(text).toContain('! 5 of 6 nodes answered')
     expect(text).toMatch(/\nNot healthy: \d+ errors[^\n]*\.$/)

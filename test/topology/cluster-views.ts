@@ -17,6 +17,8 @@ export interface Looks {
   readonly flags?: string
   readonly host?: string
   readonly hostname?: string
+  /** "connected" unless said otherwise. */
+  readonly link?: 'disconnected'
   /** Slot to name. Only told by the node itself. */
   readonly migrating?: Readonly<Record<number, string>>
   readonly importing?: Readonly<Record<number, string>>
@@ -97,7 +99,7 @@ function nodesText(spec: ClusterSpec, viewer: string): string {
         looks.replicaOf === undefined ? '-' : idOf(looks.replicaOf),
         '0 1795407217040',
         looks.epoch ?? 0,
-        'connected',
+        looks.link ?? 'connected',
         ...(looks.slots ?? '').split(',').filter((range) => range !== ''),
         ...marks(looks.migrating, '>'),
         ...marks(looks.importing, '<'),

@@ -11,6 +11,7 @@
 import type {NodeError} from '../errors.ts'
 import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
 import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
+import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 
 /** As whom another node logs in at this one to send it keys. The password is for the adapter alone. */
 export interface PeerLogin {
@@ -169,6 +170,8 @@ export interface NodePort {
 
   /** CLUSTER NODES, CLUSTER INFO and INFO in one round trip. */
   readView(): Promise<NodeView>
+  /** What is wanted of it, in one round trip. Never throws a NodeError: what was not told is told as unknown. */
+  readDetails(wanted: DetailsWanted): Promise<NodeDetails>
   readClusterInfo(): Promise<ClusterInfo>
   /** CLUSTER SLOTS, of which clients live: by ID, only nodes with slots and their replicas that have something. */
   readToldPlaces(): Promise<ReadonlyMap<NodeId, ToldPlace>>

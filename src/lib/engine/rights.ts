@@ -82,9 +82,18 @@ const JOIN_QUICKLY = only(
   '+config|get +config|set',
 )
 
+const CHECK: readonly Right[] = [
+  ...LOOK,
+  ...only('rules about settings, timeouts and persistence', '+config|get'),
+  ...only('the rule about functions', '+function|list', WITH_FUNCTIONS),
+  ...only('the rule about users', '+acl|list'),
+  ...only('--deep', '+cluster|countkeysinslot'),
+  ...only('--deep, where there are several databases', '+select'),
+]
+
 /** By the name of the command. */
 export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
-  check: LOOK,
+  check: CHECK,
   clients: [...LOOK, ...needed('+cluster|slots')],
   info: [
     ...LOOK,

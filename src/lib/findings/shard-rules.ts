@@ -5,7 +5,7 @@ import {labelId, labelNode, listNodes, primaries, replicasOf, seedAddress, slots
 import type {Finding} from './finding.ts'
 import {nameSlots} from './slot-rules.ts'
 
-function primariesWithSlots(topology: Topology): readonly ClusterNode[] {
+export function primariesWithSlots(topology: Topology): readonly ClusterNode[] {
   return primaries(topology).filter(({id}) => slotsOf(topology, id).length > 0)
 }
 

@@ -1,7 +1,8 @@
 /** Which slots are not served as they should be? */
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
-import {type Disagreement, formatAddress, type NodeId, type OpenSlot, type Topology} from '../topology/model.ts'
+import {formatAddress, type NodeId, type OpenSlot, type Topology} from '../topology/model.ts'
 import {labelId, listNodes, replicasOf, seedAddress} from '../topology/queries.ts'
+import {explainDisagreement} from './dispute.ts'
 import type {Finding} from './finding.ts'
 import {waysToReach} from './way-to-reach.ts'
 
@@ -76,7 +77,8 @@ function wayToCover(topology: Topology, owner: NodeId | undefined): string {
 export function disagreements(topology: Topology): readonly Finding[] {
   return topology.disagreements.map((disagreement): Finding => {
     const {ranges, opinions} = disagreement
-    const winner = winnerOf(disagreement, topology)
+    const dispute = explainDisagreement(disagreement, topology)
+    const {winner, isSettling, losers} = dispute
     const said = opinions.map(({owner, configEpoch, saidBy}) => {
       const sayers = listNodes(
         saidBy.flatMap((id) => topology.nodesById.get(id) ?? []),
@@ -88,37 +90,32 @@ export function disagreements(topology: Topology): readonly Finding[] {
           : `${labelId(topology, owner)}${configEpoch === undefined ? '' : ` at epoch ${configEpoch}`}`
       return `${sayers} ${saidBy.length === 1 ? 'says' : 'say'} ${claim}`
     })
+    const outcome =
+      winner === undefined
+        ? 'no node stands by a claim, so none will win'
+        : `${labelId(topology, winner)} ${isSettling ? 'will win' : 'has the better claim, which does not get through'}`
+    const losses = (isSettling ? losers : []).map((id) => `${labelId(topology, id)} throws away its keys of them then`)
     return {
       id: 'disagreement',
       severity: 'error',
-      message:
-        `${nameSlots(ranges)}: nodes disagree on the owner: ${said.join('; ')}; ` +
-        (winner === undefined
-          ? 'no node stands by a claim, so none will win'
-          : `${labelId(topology, winner)} will win`),
+      message: `${nameSlots(ranges)}: nodes disagree on the owner: ${said.join('; ')}; ${[outcome, ...losses].join('; ')}`,
       nodes: [...new Set(opinions.flatMap(({owner}) => owner ?? []))].sort(),
       slots: ranges,
+      evidence: [
+        ...(winner === undefined ? [] : [`${labelId(topology, winner)} has the better claim: ${dispute.grounds}`]),
+        dispute.outlook,
+        ...losses,
+      ],
       suggestions: [
-        winner === undefined
-          ? `rcluster fix ${seedAddress(topology)}`
-          : `Nodes settle this among themselves within seconds: rcluster check ${seedAddress(topology)}`,
+        isSettling
+          ? `Nodes settle this among themselves within seconds: rcluster check ${seedAddress(topology)}`
+          : `rcluster fix ${seedAddress(topology)}`,
       ],
       disagreement,
       winner,
+      dispute,
     }
   })
-}
-
-/** The highest epoch among claims that somebody stands by: the claimant itself, or one that could not be asked. */
-function winnerOf({opinions}: Disagreement, topology: Topology): NodeId | undefined {
-  let winner: {owner: NodeId; epoch: number} | undefined
-  for (const {owner, configEpoch: epoch = 0, saidBy} of opinions) {
-    if (owner === undefined) continue
-    const isStoodBy = topology.nodesById.get(owner)?.reach.kind === 'unreachable' || saidBy.includes(owner)
-    // Opinions are sorted by owner, so the smallest ID wins a tie: as on the servers.
-    if (isStoodBy && (!winner || epoch > winner.epoch)) winner = {owner, epoch}
-  }
-  return winner?.owner
 }
 
 /** One finding for all slots on the same way, or with the same marks at the same nodes where these fit no move. */

@@ -22,10 +22,12 @@ import type {
 import {NodeError} from '../errors.ts'
 import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
+import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encode-command.ts'
 import {Login} from './logins.ts'
+import {detailCommands, nodeDetails} from './node-details.ts'
 import type {Reply} from './replies.ts'
 import {
   bytesIn,
@@ -140,6 +142,10 @@ export class NodeClient implements NodePort {
     const hasReplicas = view.entries.some((entry) => entry.primaryId === this.id)
     this.#setslotWires = waitsForReplicas && hasReplicas ? SETSLOT_WIRES : 1
     return view
+  }
+
+  async readDetails(wanted: DetailsWanted): Promise<NodeDetails> {
+    return nodeDetails(wanted, await this.#control.callAll(detailCommands(wanted)))
   }
 
   async readClusterInfo(): Promise<ClusterInfo> {

@@ -59,7 +59,7 @@ export function renderSlotExplanation(facts: SlotExplanation, topology: Topology
       style,
     ),
   ]
-  return [...lines.flat(), ...renderHelp(facts.findings, suggestions, style)].join('\n')
+  return [...lines.flat(), ...renderHelp(facts.findings, suggestions, topology, style)].join('\n')
 }
 
 function ownerText(owner: ClusterNode | undefined, topology: Topology): string {
@@ -168,7 +168,7 @@ export function renderNodeExplanation(facts: NodeExplanation, topology: Topology
     ),
     line('Views', nodeViewTexts(facts, topology), style),
   ]
-  return [...lines.flat(), ...renderHelp(facts.findings, [], style)].join('\n')
+  return [...lines.flat(), ...renderHelp(facts.findings, [], topology, style)].join('\n')
 }
 
 function slotsText({slots}: NodeExplanation, {columns}: Style): string {
@@ -203,10 +203,15 @@ function seenText({seenAs}: NodeOpinion, topology: Topology): string {
   ])
 }
 
-function renderHelp(findings: readonly Finding[], suggestions: readonly string[], style: Style): string[] {
+function renderHelp(
+  findings: readonly Finding[],
+  suggestions: readonly string[],
+  topology: Topology,
+  style: Style,
+): string[] {
   const arrow = style.isUnicode ? '→' : '->'
   const blocks = [
-    ...findings.slice(0, MOST_LINES).map((finding) => renderFinding(finding, style)),
+    ...findings.slice(0, MOST_LINES).map((finding) => renderFinding(finding, topology, style)),
     ...(findings.length > MOST_LINES
       ? [`and ${plural(findings.length - MOST_LINES, 'more finding')}: rcluster check`]
       : []),

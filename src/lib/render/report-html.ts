@@ -6,21 +6,13 @@
 import type {Finding} from '../findings/finding.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
-import {labelId} from '../topology/queries.ts'
+import {labelId, replicaLagBytes} from '../topology/queries.ts'
 import type {SlotHeat} from '../topology/slot-heat.ts'
 import {formatBytes, formatCount, formatMoment, formatShort, plural} from './amounts.ts'
 import {describeHeat, formatLoad, formatShare, hottestSlots, loadByOwner} from './heat-scale.ts'
 import {renderMapSvg} from './map-svg.ts'
 import {escapeMarkup} from './markup.ts'
-import {
-  describeLag,
-  keyCount,
-  listedNodes,
-  nodeState,
-  renderHeadline,
-  renderRanges,
-  replicaLagBytes,
-} from './topology.ts'
+import {describeLag, keyCount, listedNodes, nodeState, renderHeadline, renderRanges} from './topology.ts'
 
 export interface ReportFacts {
   readonly topology: Topology

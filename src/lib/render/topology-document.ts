@@ -3,7 +3,8 @@
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {keyCount, nodeState, replicaLagBytes, replicaLagSeconds} from './topology.ts'
+import {replicaLagBytes, replicaLagSeconds} from '../topology/queries.ts'
+import {keyCount, nodeState} from './topology.ts'
 
 export interface NodeDocument {
   readonly id: NodeId

@@ -4,7 +4,7 @@ import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {isSameAddress} from '../topology/inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
-import {seedAddress} from '../topology/queries.ts'
+import {replicaLagBytes, replicaLagSeconds, seedAddress} from '../topology/queries.ts'
 import {formatBytes, formatCount, formatShort, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -50,22 +50,6 @@ export function renderHeadline(topology: Topology): string {
 export function keyCount(node: ClusterNode): number | undefined {
   const view = viewOf(node)
   return view && [...view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
-}
-
-/** How many bytes of the replication stream the replica has still to receive; undefined when not known. */
-export function replicaLagBytes(replica: ClusterNode, topology: Topology): number | undefined {
-  const primary = replica.primaryId === undefined ? undefined : topology.nodesById.get(replica.primaryId)
-  const ahead = primary && viewOf(primary)?.serverInfo.replicationOffset
-  const behind = viewOf(replica)?.serverInfo.replicationOffset
-  return ahead === undefined || behind === undefined ? undefined : Math.max(0, ahead - behind)
-}
-
-/** How long ago the primary last heard how far this replica is, in seconds; undefined where it does not tell. */
-export function replicaLagSeconds(replica: ClusterNode, topology: Topology): number | undefined {
-  const primary = replica.primaryId === undefined ? undefined : topology.nodesById.get(replica.primaryId)
-  const attached = (primary && viewOf(primary)?.serverInfo.attachedReplicas) ?? []
-  const places = [replica.announced, replica.address, viewOf(replica)?.internal ?? replica.address].map(formatAddress)
-  return attached.find(({address}) => places.includes(formatAddress(address)))?.lagSeconds
 }
 
 /** Replicas tell every second how far they are. */

@@ -96,7 +96,13 @@ export interface ServerInfo {
   readonly goodReplicas?: number | undefined
   /** Names of the modules, built-in ones too, sorted. */
   readonly modules?: readonly string[] | undefined
+  /** The modules' own versions, by name. */
+  readonly moduleVersions?: ReadonlyMap<string, string> | undefined
+  /** What failed the last time that the node tried to write its data to disk. */
+  readonly persistenceFaults?: readonly PersistenceFault[] | undefined
 }
+
+export type PersistenceFault = 'snapshot' | 'log write' | 'log rewrite'
 
 /** A replica as its primary tells it. */
 export interface AttachedReplica {

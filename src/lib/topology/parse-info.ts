@@ -1,5 +1,5 @@
 /** What do CLUSTER INFO and INFO say, as far as we use it? */
-import type {AttachedReplica, ClusterInfo, ServerInfo} from './model.ts'
+import type {AttachedReplica, ClusterInfo, PersistenceFault, ServerInfo} from './model.ts'
 
 /** @throws Error naming the first field that is missing or no number. */
 export function parseClusterInfo(text: string): ClusterInfo {
@@ -54,8 +54,21 @@ export function parseServerInfo(text: string): ServerInfo {
     attachedReplicas: isReplica || !fields.has('role') ? undefined : attachedReplicas(fields),
     goodReplicas: numberOf(fields.get('min_slaves_good_slaves')),
     modules: [...text.matchAll(/^module:name=([^,\r\n]*)/gm)].map(([, name = '']) => name).sort(),
+    moduleVersions: new Map(
+      [...text.matchAll(/^module:name=([^,\r\n]*)(?:,ver=([^,\r\n]*))?/gm)].map(([, name = '', version = '']) => [
+        name,
+        version,
+      ]),
+    ),
+    persistenceFaults: PERSISTENCE_FIELDS.filter(([field]) => fields.get(field) === 'err').map(([, fault]) => fault),
   }
 }
+
+const PERSISTENCE_FIELDS: readonly (readonly [string, PersistenceFault])[] = [
+  ['rdb_last_bgsave_status', 'snapshot'],
+  ['aof_last_write_status', 'log write'],
+  ['aof_last_bgrewrite_status', 'log rewrite'],
+]
 
 function fieldsOf(text: string): ReadonlyMap<string, string> {
   const fields = new Map<string, string>()

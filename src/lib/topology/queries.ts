@@ -182,3 +182,25 @@ export function compareAddresses(a: ClusterNode, b: ClusterNode): number {
 export function countKeys({serverInfo}: NodeView): number {
   return [...serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
 }
+
+/** How many bytes of the replication stream the replica has still to receive; undefined when not known. */
+export function replicaLagBytes({primaryId, reach}: ClusterNode, topology: Topology): number | undefined {
+  const primary = topology.nodesById.get(primaryId ?? '')
+  if (reach.kind === 'unreachable' || primary?.reach.kind !== 'reached') return undefined
+  const ahead = primary.reach.view.serverInfo.replicationOffset
+  const behind = reach.view.serverInfo.replicationOffset
+  return ahead === undefined || behind === undefined ? undefined : Math.max(0, ahead - behind)
+}
+
+/** How long ago the primary last heard how far this replica is, in seconds; undefined where it does not tell. */
+export function replicaLagSeconds(replica: ClusterNode, topology: Topology): number | undefined {
+  const primary = replica.primaryId === undefined ? undefined : topology.nodesById.get(replica.primaryId)
+  const attached =
+    (primary?.reach.kind === 'reached' ? primary.reach.view.serverInfo.attachedReplicas : undefined) ?? []
+  const places = [
+    replica.announced,
+    replica.address,
+    (replica.reach.kind === 'reached' ? replica.reach.view.internal : undefined) ?? replica.address,
+  ].map(formatAddress)
+  return attached.find(({address}) => places.includes(formatAddress(address)))?.lagSeconds
+}

@@ -25,6 +25,7 @@ import {
   type NodeId,
   type NodeView,
 } from '../../../src/lib/topology/model.ts'
+import type {NodeDetails} from '../../../src/lib/topology/node-details.ts'
 import type {FakeCluster} from '../fake-cluster.ts'
 import type {FakeServer} from './fake-server.ts'
 import {type CallWords, failureAt} from './faults.ts'
@@ -60,6 +61,11 @@ export class FakePort implements NodePort {
 
   readView(): Promise<NodeView> {
     return this.#call({kind: 'readView'}, (server) => viewOf(server, this.#cluster.isReachable))
+  }
+
+  readDetails(): Promise<NodeDetails> {
+    const nothing = {value: new Map<string, string>()}
+    return Promise.resolve({settings: nothing, libraries: nothing, users: nothing})
   }
 
   readClusterInfo(): Promise<ClusterInfo> {
