@@ -138,6 +138,8 @@ export interface NodePort {
   readonly id: NodeId
   /** Where we dialled. */
   readonly address: NodeAddress
+  /** To which IP that name led. */
+  readonly resolvedAddress: NodeAddress
   /** The address by which this very server sees our connection arrive (CLIENT INFO laddr), where it tells. */
   readonly internalAddress: NodeAddress | undefined
   /** undefined where this node asked us for no password, and none was named for its peers. */
@@ -257,9 +259,10 @@ export interface ClusterPort {
   /**
    * A node by address; an open connection is used again, a broken one replaced.
    * Several calls at once are welcome: the caller bounds them.
+   * `hostname`: what the node announces besides; dialled where `address` leads nowhere.
    * @throws NodeError 'wrong-node' when `expectedId` is given and CLUSTER MYID differs.
    */
-  connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort>
+  connect(address: NodeAddress, expectedId?: NodeId, hostname?: string): Promise<NodePort>
   /** Ends all connections. */
   close(): void
 }

@@ -34,7 +34,7 @@ export async function joinNodes(
   options: StageOptions & EpochOptions,
 ): Promise<JoinPlan> {
   const stages = new Stages(options)
-  const members = await readMeetPoints(session.reachedPorts())
+  const members = await readMeetPoints(session.reachedPorts(), session.topology)
   const newPoints = await readMeetPoints(ports)
   const all = [...members, ...newPoints]
   requireMeetable(all)

@@ -25,7 +25,7 @@ export async function reMeet(
   ids: readonly NodeId[],
   stop: AbortSignal | undefined,
 ): Promise<void> {
-  const points = await Promise.all((await readMeetPoints(session.reachedPorts())).map(asAnnounced))
+  const points = await readMeetPoints(session.reachedPorts(), session.topology)
   const moved = new Set(ids)
   let metAt = Number.NEGATIVE_INFINITY
   let apart = pairsApart(session, points, moved)
@@ -66,12 +66,6 @@ async function meet({port}: MeetPoint, {address, busPort}: MeetPoint): Promise<v
   } catch (error) {
     if (!(error instanceof NodeError)) throw error
   }
-}
-
-/** Where an address is announced on purpose, behind a port mapping, the others have to use that. */
-async function asAnnounced(point: MeetPoint): Promise<MeetPoint> {
-  const host = await settingOf(point.port, 'cluster-announce-ip')
-  return host ? {...point, address: {...point.address, host}} : point
 }
 
 async function settingOf(port: NodePort, name: string): Promise<string | undefined> {

@@ -21,7 +21,7 @@ import {moveJob} from './move-job.ts'
 import {DEFAULT_MAX_PAUSE_MS, Pace} from './pace.ts'
 import {lookBeforeMoves, waitForForeignMigrations} from './preflight.ts'
 import {adviceAfter, DEFAULT_PATIENCE_MS, isTransient, longestPauseMs, Patience} from './retrying.ts'
-import {type ClusterSession, internalAddress} from './session.ts'
+import type {ClusterSession} from './session.ts'
 import {viewsOf, waitUntilSettled} from './settle.ts'
 import {AstrayError, readOwnWords, ShardsAtStart} from './shards-at-start.ts'
 import {OwnWord} from './steps.ts'
@@ -205,7 +205,7 @@ class MoveRun {
     const source = this.#session.node(from)
     const target = this.#session.node(to)
     const databaseCount = await source.readDatabaseCount()
-    return {source, target, targetAddress: internalAddress(target), databaseCount}
+    return {source, target, targetAddress: this.#session.wayBetween(from, to), databaseCount}
   }
 
   async #countAndProbe(topology: Topology): Promise<Map<number, number>> {

@@ -3,7 +3,7 @@
  * keeps a port to every node and looks again whenever asked. Reads only.
  */
 import {NodeError, type NodeFailure, RefusedError, UsageError} from '../errors.ts'
-import {insideAddress, isMapped, isSameAddress} from '../topology/inside-address.ts'
+import {insideAddresses, isMapped, isSameAddress, waysTo} from '../topology/inside-address.ts'
 import {mergeViews} from '../topology/merge-views.ts'
 import {
   type ClusterNode,
@@ -30,6 +30,13 @@ const NOBODY_THERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
   'not-cluster',
 ])
 
+/** Where a member may be. */
+interface Place {
+  readonly id: NodeId
+  readonly address: NodeAddress
+  readonly hostname?: string | undefined
+}
+
 interface Unreached {
   readonly failure: string
   readonly message: string
@@ -55,6 +62,8 @@ export class ClusterSession {
   #strangers: NodePort[] = []
   /** Members that were not where the others say. */
   readonly #foundElsewhere = new Set<NodeId>()
+  /** By which address a source has reached a target, by both IDs. */
+  readonly #provenWays = new Map<string, NodeAddress>()
 
   constructor(
     port: ClusterPort,
@@ -112,6 +121,23 @@ export class ClusterSession {
     })
   }
 
+  /** By which addresses other servers may reach a node: never empty, the likeliest first. */
+  waysTo(id: NodeId): readonly NodeAddress[] {
+    const node = this.#topology?.nodesById.get(id)
+    if (node?.reach.kind === 'reached') return waysTo(node)
+    const {resolvedAddress, internalAddress} = this.node(id)
+    return insideAddresses({resolved: resolvedAddress, internal: internalAddress}, node?.linkedAt)
+  }
+
+  /** The one that was proven, else the likeliest. */
+  wayBetween(from: NodeId, to: NodeId): NodeAddress {
+    return this.#provenWays.get(`${from} ${to}`) ?? (this.waysTo(to)[0] as NodeAddress)
+  }
+
+  proveWay(from: NodeId, to: NodeId, address: NodeAddress): void {
+    this.#provenWays.set(`${from} ${to}`, address)
+  }
+
   /** A node that joins: later looks include it although no other node names it yet. */
   adopt(port: NodePort): void {
     this.#ports.set(port.id, port)
@@ -146,7 +172,7 @@ export class ClusterSession {
     for (const [id, {failure}] of this.#unreached) if (failure !== 'loading') tried.add(id)
     const placeless = new Set<NodeId>()
     const firstPorts = [...this.#ports.values()]
-    let round: {id: NodeId; address: NodeAddress}[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
+    let round: Place[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
     // What such a cluster announces mostly leads nowhere from here, and nowhere may take its time to say so.
     if (firstPorts.some((port) => port.internalAddress && isMapped(port.address, port.internalAddress))) {
       await this.#askWhoIsThere(this.#otherSeeds)
@@ -155,9 +181,9 @@ export class ClusterSession {
       if (round.length === 0) round = await this.#findMoved(views, new Set([...tried, ...placeless]))
       if (round.length === 0) break
       for (const {id} of round) tried.add(id)
-      const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node.id, node.address))
+      const found = await mapBounded(round, PARALLEL_CONNECTS, (place) => this.#ask(place))
       for (const view of found) if (view) views.set(view.id, view)
-      const next = new Map<NodeId, NodeAddress>()
+      const next = new Map<NodeId, Place>()
       for (const view of found) {
         for (const entry of view?.entries ?? []) {
           if (tried.has(entry.id) || next.has(entry.id) || entry.flags.has('handshake')) continue
@@ -165,10 +191,10 @@ export class ClusterSession {
             placeless.add(entry.id)
             continue
           }
-          next.set(entry.id, entry.announced)
+          next.set(entry.id, {id: entry.id, address: entry.announced, hostname: entry.hostname})
         }
       }
-      round = [...next].map(([id, address]) => ({id, address}))
+      round = [...next.values()]
     }
     for (const id of placeless) {
       if (!tried.has(id)) this.#unreached.set(id, {failure: 'no-route', message: 'no node knows an address for it'})
@@ -191,10 +217,7 @@ export class ClusterSession {
    * Members that nobody answers for where the others know them, and that were found elsewhere: at a seed that was named,
    * or where another member was expected.
    */
-  async #findMoved(
-    views: ReadonlyMap<NodeId, NodeView>,
-    wanted: ReadonlySet<NodeId>,
-  ): Promise<{id: NodeId; address: NodeAddress}[]> {
+  async #findMoved(views: ReadonlyMap<NodeId, NodeView>, wanted: ReadonlySet<NodeId>): Promise<Place[]> {
     const missing = new Set([...wanted].filter((id) => !views.has(id)))
     if (missing.size === 0) return []
     await this.#askWhoIsThere([...this.#otherSeeds, ...this.#occupied])
@@ -216,7 +239,7 @@ export class ClusterSession {
     })
   }
 
-  async #ask(id: NodeId, address: NodeAddress): Promise<NodeView | undefined> {
+  async #ask({id, address, hostname}: Place): Promise<NodeView | undefined> {
     try {
       let port = this.#ports.get(id)
       if (!port) {
@@ -227,7 +250,7 @@ export class ClusterSession {
         } else {
           const silence = this.#silent.get(formatAddress(address))
           if (silence) throw silence
-          port = await this.#port.connect(address, id)
+          port = await this.#port.connect(address, id, hostname)
         }
         this.#ports.set(id, port)
       }
@@ -315,9 +338,4 @@ export async function openSession(port: ClusterPort, seeds: readonly NodeAddress
   }
   const [firstError] = silent.values()
   throw firstError ?? new UsageError('no seed was given')
-}
-
-/** The address by which other servers reach this node. */
-export function internalAddress(port: NodePort): NodeAddress {
-  return insideAddress(port.address, port.internalAddress)
 }

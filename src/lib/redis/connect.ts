@@ -1,9 +1,11 @@
 /** How does one get to the nodes of a cluster? Implements ClusterPort over ioredis. */
+import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
 import type {ClusterPort, NodePort} from '../engine/cluster-port.ts'
-import {NodeError} from '../errors.ts'
-import {isSameAddress} from '../topology/inside-address.ts'
-import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
+import {NodeError, type NodeFailure} from '../errors.ts'
+import {canonicalHost} from '../topology/canonical-host.ts'
+import {isLoopback, isSameAddress, type Passage} from '../topology/inside-address.ts'
+import {formatAddress, isSocket, type NodeAddress, type NodeId} from '../topology/model.ts'
 import {type ConnectionOptions, wireOptionsFor} from './connection-options.ts'
 import {NodeClient} from './node-client.ts'
 import {Wire} from './wire.ts'
@@ -21,7 +23,7 @@ class IoredisClusterPort implements ClusterPort {
     this.#options = options
   }
 
-  async connect(address: NodeAddress, expectedId?: NodeId): Promise<NodePort> {
+  async connect(address: NodeAddress, expectedId?: NodeId, hostname?: string): Promise<NodePort> {
     const {addressMap, knownAddresses} = this.#options
     const mapped = addressMap?.dialledFor(address, expectedId)
     const known = expectedId === undefined || mapped ? undefined : knownAddresses?.get(expectedId)
@@ -33,14 +35,24 @@ class IoredisClusterPort implements ClusterPort {
         if (!(error instanceof NodeError)) throw error
       }
     }
-    return this.#connectTo(mapped ?? address, address, expectedId)
+    if (mapped) return this.#connectTo(mapped, address, expectedId)
+    try {
+      return await this.#connectTo(address, address, expectedId)
+    } catch (error) {
+      if (hostname === undefined || !(error instanceof NodeError) || !LEADS_NOWHERE.has(error.failure)) throw error
+      // Its IP may be one of a network that we are not in, or another node's by now.
+      if (await leadsTo(hostname, address.host)) throw error
+      return this.#connectTo({host: hostname, port: address.port}, address, expectedId).catch(() => {
+        throw error
+      })
+    }
   }
 
   async #connectTo(dialled: NodeAddress, announced: NodeAddress, expectedId: NodeId | undefined): Promise<NodePort> {
     const key = formatAddress(dialled)
     let pending = this.#clients.get(key)
     if (!pending) {
-      pending = this.#dial(dialled, announced)
+      pending = isSocket(dialled) ? this.#dialSocket(dialled) : this.#dial(dialled, announced)
       this.#clients.set(key, pending)
       pending.catch(() => this.#clients.delete(key))
     }
@@ -61,8 +73,36 @@ class IoredisClusterPort implements ClusterPort {
     this.#clients.clear()
   }
 
-  async #dial(address: NodeAddress, announced: NodeAddress): Promise<NodeClient> {
-    const options = wireOptionsFor(this.#options, [address, announced])
+  /**
+   * Through a socket one learns who the node is; from then on it is reached as all others are, so that what is printed and
+   * saved is of use elsewhere, too. Only a node that does not answer on this machine by TCP stays on its socket.
+   */
+  async #dialSocket(socket: NodeAddress): Promise<NodeClient> {
+    const local = await this.#dial(socket, socket)
+    try {
+      const own = (await local.readView()).entries.find(({isMyself}) => isMyself)?.announced
+      for (const host of [own?.host, '127.0.0.1', '::1']) {
+        if (!host || !own?.port) continue
+        try {
+          const node = await this.connect({host, port: own.port}, local.id)
+          local.close()
+          return node as NodeClient
+        } catch (error) {
+          if (!(error instanceof NodeError)) throw error
+        }
+      }
+      if (!own || isIP(own.host) === 0) return local
+      local.close()
+      return await this.#dial(socket, own)
+    } catch (error) {
+      local.close()
+      throw error
+    }
+  }
+
+  /** `named`: as somebody or the node itself calls it, which may be another address than the one to dial. */
+  async #dial(address: NodeAddress, named: NodeAddress): Promise<NodeClient> {
+    const options = wireOptionsFor(this.#options, [address, named])
     const wire = new Wire(address, options)
     this.#dialling.add(wire)
     try {
@@ -84,7 +124,8 @@ class IoredisClusterPort implements ClusterPort {
           `${dialled} answers, but not as a node of a cluster: it has no node ID`,
         )
       }
-      return new NodeClient(String(id), address, parseLocalAddress(String(info)), wire, options)
+      const passage = passageOf(address, wire.peer ?? address, parseLocalAddress(String(info)), named)
+      return new NodeClient(String(id), address, passage, wire, options)
     } catch (error) {
       wire.close()
       throw error
@@ -94,9 +135,46 @@ class IoredisClusterPort implements ClusterPort {
   }
 }
 
+const LEADS_NOWHERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
+  'refused',
+  'unresolved',
+  'no-route',
+  'timeout',
+  'closed',
+  'wrong-node',
+  'not-redis',
+])
+
+/** Also when it leads nowhere at all. */
+async function leadsTo(hostname: string, host: string): Promise<boolean> {
+  try {
+    const found = await lookup(hostname, {all: true})
+    return found.every(({address}) => canonicalHost(address) === host)
+  } catch {
+    return true
+  }
+}
+
+/**
+ * Where a connection to `dialled` goes, and where the node says that it comes in (`seen`). Of a node that was named otherwise
+ * than it is dialled the name counts where the node knows no better.
+ */
+export function passageOf(
+  dialled: NodeAddress,
+  peer: NodeAddress,
+  seen: NodeAddress | undefined,
+  named: NodeAddress,
+): Passage {
+  // Nothing of a socket's connection is an address; its node is where it says itself.
+  const resolved = isSocket(dialled) ? named : peer
+  if (isIP(named.host) === 0 || formatAddress(named) === formatAddress(dialled)) return {resolved, internal: seen}
+  const knowsNoBetter = !seen || isSameAddress(seen, resolved) || (isLoopback(seen.host) && !isLoopback(named.host))
+  return {resolved, internal: knowsNoBetter ? named : seen}
+}
+
 /** `laddr=` of CLIENT INFO: IPv6 hosts come in brackets. */
 export function parseLocalAddress(info: string): NodeAddress | undefined {
   const match = /(?:^| )laddr=\[?([^\] ]+?)\]?:(\d{1,5})(?: |$)/.exec(info)
   const [, host = '', port = ''] = match ?? []
-  return isIP(host) === 0 || Number(port) > 65_535 ? undefined : {host, port: Number(port)}
+  return isIP(host) === 0 || Number(port) > 65_535 ? undefined : {host: canonicalHost(host), port: Number(port)}
 }

@@ -6,7 +6,8 @@
 import type {Duplex} from 'node:stream'
 import {Redis, type RedisOptions} from 'ioredis'
 import {NodeError, type NodeFailure} from '../errors.ts'
-import {formatAddress, type NodeAddress} from '../topology/model.ts'
+import {canonicalHost} from '../topology/canonical-host.ts'
+import {formatAddress, isSocket, type NodeAddress} from '../topology/model.ts'
 import {Conversation, ProtocolFailure} from './conversation.ts'
 import type {Argument} from './encode-command.ts'
 import type {Login} from './logins.ts'
@@ -55,6 +56,7 @@ export class Wire {
   /** Connections that were dropped because of a missed deadline: what else was pending there has missed it too. */
   readonly #overdue = new WeakMap<Redis, NodeError>()
   #spokeAtMs = Number.NEGATIVE_INFINITY
+  #peer: NodeAddress | undefined
   #wantsLogin = false
   #isClosed = false
   #expectedId: string | undefined
@@ -70,6 +72,16 @@ export class Wire {
   /** True once the server has taken a login. */
   get wantsLogin(): boolean {
     return this.#wantsLogin
+  }
+
+  /** Servers speak no TLS on a socket. */
+  get #tls(): TlsOptions | undefined {
+    return isSocket(this.#address) ? undefined : this.#options.tls
+  }
+
+  /** To which IP the last connection led. */
+  get peer(): NodeAddress | undefined {
+    return this.#peer
   }
 
   /** Is it open, and has it sent a command in this time? */
@@ -161,6 +173,7 @@ export class Wire {
       this.onBroken?.()
     })
     await this.#within(this.#options.connectTimeoutMs + 500, redis, redis.connect())
+    this.#peer = peerOf(redis.stream)
     // From here on nothing goes through ioredis, whose traces and errors would tell the password.
     const conversation = new Conversation(redis.stream, {
       translate: (error) => this.#translate(error, redis),
@@ -214,11 +227,11 @@ export class Wire {
   }
 
   #redisOptions(): RedisOptions {
-    const {tls, connectTimeoutMs} = this.#options
+    const {connectTimeoutMs} = this.#options
     const {host, port} = this.#address
+    const tls = this.#tls
     return {
-      host,
-      port,
+      ...(isSocket(this.#address) ? {path: host} : {host, port}),
       lazyConnect: true,
       retryStrategy: () => null,
       reconnectOnError: null,
@@ -277,7 +290,7 @@ export class Wire {
 
   #notRedis({message, received}: ProtocolFailure): NodeError {
     const address = formatAddress(this.#address)
-    if (this.#options.tls === undefined && received[0] === TLS_ALERT && received[1] === TLS_MAJOR) {
+    if (this.#tls === undefined && received[0] === TLS_ALERT && received[1] === TLS_MAJOR) {
       return this.#failure('not-redis', `${address} speaks TLS`, ['Add --tls'])
     }
     const [, what] = OTHER_SERVERS.find(([start]) => received.toString('latin1').startsWith(start)) ?? []
@@ -302,6 +315,14 @@ export class Wire {
     switch (reason.code) {
       case 'ECONNREFUSED':
         return this.#failure('refused', `${address} refused the connection: nothing listens there`)
+      case 'ENOENT':
+      case 'ENAMETOOLONG':
+      case 'EINVAL':
+        return this.#failure('unresolved', `there is no socket ${address}`)
+      case 'EACCES':
+        return this.#failure('refused', `we may not open the socket ${address}`, [
+          'Run rcluster as a user who may, or let others with unixsocketperm on the server',
+        ])
       case 'ENOTFOUND':
       case 'EAI_AGAIN':
         return this.#failure('unresolved', `the name ${this.#address.host} does not resolve`)
@@ -320,7 +341,7 @@ export class Wire {
       default:
         break
     }
-    if (this.#options.tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
+    if (this.#tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
       const {text: why, suggestions} = tlsFailure(reason)
       return this.#failure('tls', `TLS to ${address} failed: ${withoutControls(why)}`, suggestions)
     }
@@ -328,6 +349,12 @@ export class Wire {
       return this.#failure('closed', `${address} closed the connection`)
     return this.#failure('closed', `${address}: ${text}`)
   }
+}
+
+/** undefined for what has no IP. */
+function peerOf({remoteAddress, remotePort}: {remoteAddress?: string; remotePort?: number}): NodeAddress | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined
+  return {host: canonicalHost(remoteAddress), port: remotePort}
 }
 
 /** Only a name can be checked against a certificate; nodes are mostly dialled by the IP that the cluster announces. */

@@ -4,7 +4,7 @@
  * nobody can tell anybody. Reads a Topology, changes nothing.
  */
 import {isIP} from 'node:net'
-import {insideAddress} from './inside-address.ts'
+import {insideAddress, isLoopback, passageTo} from './inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeEntry, type NodeId, type Topology} from './model.ts'
 
 export interface MovedNode {
@@ -73,10 +73,13 @@ function isCutOff({isLinked, flags}: NodeEntry): boolean {
 /** undefined where only a name is known, or the node was not reached. */
 function presentAddress(node: ClusterNode): NodeAddress | undefined {
   if (node.reach.kind === 'unreachable') return undefined
-  const {dialled, internal} = node.reach.view
-  const {host, port} = insideAddress(dialled, internal)
+  const {resolved, internal} = passageTo(node.reach.view)
+  const {host, port} = insideAddress(resolved, internal)
+  const own = ownEntry(node)?.announced
+  // We are on its host, which says nothing about where it is for the others.
+  if (isLoopback(host) && own && own.host !== '' && !isLoopback(own.host)) return undefined
   // Of its ports the one that it announces: it may have another one for TLS.
-  return isIP(host) === 0 ? undefined : {host, port: ownEntry(node)?.announced.port || port}
+  return isIP(host) === 0 ? undefined : {host, port: own?.port || port}
 }
 
 function ownEntry({id, reach}: ClusterNode): NodeEntry | undefined {

@@ -33,6 +33,7 @@ import {clusterInfoOf, viewOf} from './view.ts'
 
 export class FakePort implements NodePort {
   readonly address: NodeAddress
+  readonly resolvedAddress: NodeAddress
   readonly internalAddress: NodeAddress
   readonly peerLogin = undefined
   readonly #cluster: FakeCluster
@@ -43,6 +44,7 @@ export class FakePort implements NodePort {
 
   constructor(cluster: FakeCluster, server: FakeServer) {
     this.address = server.address
+    this.resolvedAddress = server.address
     this.internalAddress = server.address
     this.#cluster = cluster
     this.#server = server

@@ -40,7 +40,7 @@ const NO_EFFECT: readonly string[] = [
   ...['--quoted-json', '--quoted-input', '--mptcp', '--rdma'],
 ]
 const NO_EFFECT_OF_VALUE: readonly string[] = [
-  ...['-s', '-n', '-r', '-i', '-d', '-D', '--show-pushes', '--tls-ciphers', '--tls-ciphersuites'],
+  ...['-n', '-r', '-i', '-d', '-D', '--show-pushes', '--tls-ciphers', '--tls-ciphersuites'],
 ]
 
 export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string, DropInOption>([
@@ -48,6 +48,7 @@ export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string
   ...NO_EFFECT_OF_VALUE.map((token): [string, DropInOption] => [token, {takes: 'value'}]),
   ['-h', {takes: 'value', flag: 'host'}],
   ['-p', {takes: 'value', flag: 'port', read: wholeNumber(1, 65_535)}],
+  ['-s', {takes: 'value', flag: 'socket'}],
   ['-u', {takes: 'url'}],
   ['-a', {takes: 'value', flag: 'password'}],
   ['--pass', {takes: 'value', flag: 'password'}],
