@@ -3,11 +3,12 @@
  * keeps a port to every node and looks again whenever asked. Reads only.
  */
 import {NodeError, type NodeFailure, RefusedError, UsageError} from '../errors.ts'
-import {insideAddresses, isMapped, isSameAddress, waysTo} from '../topology/inside-address.ts'
+import {insideAddresses, isElsewhere, isMapped, isSameAddress, waysTo} from '../topology/inside-address.ts'
 import {mergeViews} from '../topology/merge-views.ts'
 import {
   type ClusterNode,
   formatAddress,
+  isSocket,
   type NodeAddress,
   type NodeId,
   type NodeView,
@@ -30,16 +31,16 @@ const NOBODY_THERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
   'not-cluster',
 ])
 
-/** Where a member may be. */
-interface Place {
-  readonly id: NodeId
-  readonly address: NodeAddress
-  readonly hostname?: string | undefined
-}
-
 interface Unreached {
   readonly failure: string
   readonly message: string
+}
+
+/** Where a node is to be found, and what it calls itself. */
+interface Whereabouts {
+  readonly id: NodeId
+  readonly address: NodeAddress
+  readonly hostname?: string | undefined
 }
 
 export class ClusterSession {
@@ -109,13 +110,14 @@ export class ClusterSession {
   }
 
   /**
-   * Nodes that were reached where no other node would look for them: behind published ports, tunnels and the like. Empty
-   * when names are all that differs.
+   * Nodes that were reached where no other node would look for them: behind published ports, tunnels and the like, or at
+   * another address of their host. Empty when names are all that differs.
    */
   mappedNodes(): ClusterNode[] {
     return this.topology.nodes.filter((node) => {
-      if (node.reach.kind !== 'reached' || isSameAddress(node.address, node.announced)) return false
-      if (this.#foundElsewhere.size > 0) return true
+      if (node.reach.kind !== 'reached' || isSocket(node.address)) return false
+      if (isSameAddress(node.address, node.announced)) return false
+      if (this.#foundElsewhere.size > 0 || isElsewhere(node.address, node.announced)) return true
       const {internal} = node.reach.view
       return internal !== undefined && isMapped(node.address, internal)
     })
@@ -172,7 +174,7 @@ export class ClusterSession {
     for (const [id, {failure}] of this.#unreached) if (failure !== 'loading') tried.add(id)
     const placeless = new Set<NodeId>()
     const firstPorts = [...this.#ports.values()]
-    let round: Place[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
+    let round: Whereabouts[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
     // What such a cluster announces mostly leads nowhere from here, and nowhere may take its time to say so.
     if (firstPorts.some((port) => port.internalAddress && isMapped(port.address, port.internalAddress))) {
       await this.#askWhoIsThere(this.#otherSeeds)
@@ -181,9 +183,9 @@ export class ClusterSession {
       if (round.length === 0) round = await this.#findMoved(views, new Set([...tried, ...placeless]))
       if (round.length === 0) break
       for (const {id} of round) tried.add(id)
-      const found = await mapBounded(round, PARALLEL_CONNECTS, (place) => this.#ask(place))
+      const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node))
       for (const view of found) if (view) views.set(view.id, view)
-      const next = new Map<NodeId, Place>()
+      const next = new Map<NodeId, Whereabouts>()
       for (const view of found) {
         for (const entry of view?.entries ?? []) {
           if (tried.has(entry.id) || next.has(entry.id) || entry.flags.has('handshake')) continue
@@ -217,7 +219,7 @@ export class ClusterSession {
    * Members that nobody answers for where the others know them, and that were found elsewhere: at a seed that was named,
    * or where another member was expected.
    */
-  async #findMoved(views: ReadonlyMap<NodeId, NodeView>, wanted: ReadonlySet<NodeId>): Promise<Place[]> {
+  async #findMoved(views: ReadonlyMap<NodeId, NodeView>, wanted: ReadonlySet<NodeId>): Promise<Whereabouts[]> {
     const missing = new Set([...wanted].filter((id) => !views.has(id)))
     if (missing.size === 0) return []
     await this.#askWhoIsThere([...this.#otherSeeds, ...this.#occupied])
@@ -239,7 +241,7 @@ export class ClusterSession {
     })
   }
 
-  async #ask({id, address, hostname}: Place): Promise<NodeView | undefined> {
+  async #ask({id, address, hostname}: Whereabouts): Promise<NodeView | undefined> {
     try {
       let port = this.#ports.get(id)
       if (!port) {

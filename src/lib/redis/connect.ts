@@ -14,6 +14,12 @@ export function openClusterPort(options: ConnectionOptions): ClusterPort {
   return new IoredisClusterPort(options)
 }
 
+/** By which others know a node. */
+interface Names {
+  readonly announced: NodeAddress
+  readonly hostname: string | undefined
+}
+
 class IoredisClusterPort implements ClusterPort {
   readonly #options: ConnectionOptions
   readonly #clients = new Map<string, Promise<NodeClient>>()
@@ -24,35 +30,36 @@ class IoredisClusterPort implements ClusterPort {
   }
 
   async connect(address: NodeAddress, expectedId?: NodeId, hostname?: string): Promise<NodePort> {
+    const names = {announced: address, hostname}
     const {addressMap, knownAddresses} = this.#options
     const mapped = addressMap?.dialledFor(address, expectedId)
     const known = expectedId === undefined || mapped ? undefined : knownAddresses?.get(expectedId)
     if (known && !isSameAddress(known, address)) {
       try {
-        return await this.#connectTo(known, address, expectedId)
+        return await this.#connectTo(known, names, expectedId)
       } catch (error) {
         // It was there once: what the node announces may be right by now.
         if (!(error instanceof NodeError)) throw error
       }
     }
-    if (mapped) return this.#connectTo(mapped, address, expectedId)
+    if (mapped) return this.#connectTo(mapped, names, expectedId)
     try {
-      return await this.#connectTo(address, address, expectedId)
+      return await this.#connectTo(address, names, expectedId)
     } catch (error) {
       if (hostname === undefined || !(error instanceof NodeError) || !LEADS_NOWHERE.has(error.failure)) throw error
       // Its IP may be one of a network that we are not in, or another node's by now.
       if (await leadsTo(hostname, address.host)) throw error
-      return this.#connectTo({host: hostname, port: address.port}, address, expectedId).catch(() => {
+      return this.#connectTo({host: hostname, port: address.port}, names, expectedId).catch(() => {
         throw error
       })
     }
   }
 
-  async #connectTo(dialled: NodeAddress, announced: NodeAddress, expectedId: NodeId | undefined): Promise<NodePort> {
+  async #connectTo(dialled: NodeAddress, names: Names, expectedId: NodeId | undefined): Promise<NodePort> {
     const key = formatAddress(dialled)
     let pending = this.#clients.get(key)
     if (!pending) {
-      pending = isSocket(dialled) ? this.#dialSocket(dialled) : this.#dial(dialled, announced)
+      pending = isSocket(dialled) ? this.#dialSocket(dialled) : this.#dial(dialled, names)
       this.#clients.set(key, pending)
       pending.catch(() => this.#clients.delete(key))
     }
@@ -78,7 +85,7 @@ class IoredisClusterPort implements ClusterPort {
    * saved is of use elsewhere, too. Only a node that does not answer on this machine by TCP stays on its socket.
    */
   async #dialSocket(socket: NodeAddress): Promise<NodeClient> {
-    const local = await this.#dial(socket, socket)
+    const local = await this.#dial(socket, {announced: socket, hostname: undefined})
     try {
       const own = (await local.readView()).entries.find(({isMyself}) => isMyself)?.announced
       for (const host of [own?.host, '127.0.0.1', '::1']) {
@@ -93,16 +100,15 @@ class IoredisClusterPort implements ClusterPort {
       }
       if (!own || isIP(own.host) === 0) return local
       local.close()
-      return await this.#dial(socket, own)
+      return await this.#dial(socket, {announced: own, hostname: undefined})
     } catch (error) {
       local.close()
       throw error
     }
   }
 
-  /** `named`: as somebody or the node itself calls it, which may be another address than the one to dial. */
-  async #dial(address: NodeAddress, named: NodeAddress): Promise<NodeClient> {
-    const options = wireOptionsFor(this.#options, [address, named])
+  async #dial(address: NodeAddress, {announced}: Names): Promise<NodeClient> {
+    const options = wireOptionsFor(this.#options, [address, announced])
     const wire = new Wire(address, options)
     this.#dialling.add(wire)
     try {
@@ -124,7 +130,7 @@ class IoredisClusterPort implements ClusterPort {
           `${dialled} answers, but not as a node of a cluster: it has no node ID`,
         )
       }
-      const passage = passageOf(address, wire.peer ?? address, parseLocalAddress(String(info)), named)
+      const passage = passageOf(address, wire.peer ?? address, parseLocalAddress(String(info)), announced)
       return new NodeClient(String(id), address, passage, wire, options)
     } catch (error) {
       wire.close()

@@ -56,6 +56,15 @@ export function isMapped(dialled: NodeAddress, internal: NodeAddress): boolean {
   return isIP(dialled.host) !== 0 && !isSameAddress(dialled, internal)
 }
 
+/**
+ * Are these two addresses of a host, of which only one need be reached from where we are? Its loopback address is another
+ * matter: who uses that is on the host, and reaches what it does.
+ */
+export function isElsewhere(a: NodeAddress, b: NodeAddress): boolean {
+  const isTold = [a, b].every(({host}) => isIP(host) !== 0 && !isLoopback(host))
+  return isTold && a.host !== b.host
+}
+
 /** By any of the names that a machine has for itself. */
 export function isSameAddress(a: NodeAddress, b: NodeAddress): boolean {
   const nameOf = ({host}: NodeAddress): string => (host === 'localhost' || host === '::1' ? '127.0.0.1' : host)

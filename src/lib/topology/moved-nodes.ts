@@ -31,7 +31,8 @@ export function movedNodes(topology: Topology): readonly MovedNode[] {
   const linked = placesOfLinks(topology, known)
   return topology.nodes.flatMap((node) => {
     const at = presentAddress(node)
-    if (!at) return []
+    // Where we are on its host, its loopback address says nothing of where it is for the others.
+    if (!at || (isLoopback(at.host) && !isLoopback(node.announced.host))) return []
     const knownAs = (known.get(node.id) ?? [])
       .map(({by, entry}) => ({by, address: entry.announced}))
       .filter(
@@ -75,11 +76,8 @@ function presentAddress(node: ClusterNode): NodeAddress | undefined {
   if (node.reach.kind === 'unreachable') return undefined
   const {resolved, internal} = passageTo(node.reach.view)
   const {host, port} = insideAddress(resolved, internal)
-  const own = ownEntry(node)?.announced
-  // We are on its host, which says nothing about where it is for the others.
-  if (isLoopback(host) && own && own.host !== '' && !isLoopback(own.host)) return undefined
   // Of its ports the one that it announces: it may have another one for TLS.
-  return isIP(host) === 0 ? undefined : {host, port: own?.port || port}
+  return isIP(host) === 0 ? undefined : {host, port: ownEntry(node)?.announced.port || port}
 }
 
 function ownEntry({id, reach}: ClusterNode): NodeEntry | undefined {
