@@ -54,7 +54,7 @@ forEachKind(
       }
     })
   },
-  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
+  ['redis-7.0', 'valkey-9.1'],
 )
 
 forEachKind('nodes with hostnames and two replicas', (kind) => {

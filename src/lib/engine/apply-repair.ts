@@ -136,8 +136,8 @@ async function tellAll(session: ClusterSession, slots: readonly number[], owner:
   await mapBounded(others, 64, async ({id, role, busPort}) => {
     const port = session.node(id)
     // Replicas take no SETSLOT; a MEET makes the owner tell them all that it claims, at once.
-    if (role === 'replica')
-      await session.node(owner).meet(session.wayBetween(owner, id), busPort).catch(unlessNodeError)
+    const meet = async (): Promise<void> => session.node(owner).meet(await session.wayBetween(owner, id), busPort)
+    if (role === 'replica') await meet().catch(unlessNodeError)
     else await Promise.all(slots.map((slot) => port.assignSlot(slot, owner).catch(unlessNodeError)))
   })
 }
@@ -230,7 +230,7 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
     const pair = {
       source,
       target,
-      targetAddress: session.wayBetween(id, to),
+      targetAddress: await session.wayBetween(id, to),
       databaseCount: await source.readDatabaseCount(),
     }
     const ownerOf = (slot: number): NodeId => session.topology.owners[slot] ?? to

@@ -6,15 +6,8 @@
  */
 import {isIP} from 'node:net'
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
-import {insideAddresses, isLoopback, passageTo, waysTo} from '../topology/inside-address.ts'
-import {
-  formatAddress,
-  isSocket,
-  type NodeAddress,
-  type NodeId,
-  type NodeView,
-  type Topology,
-} from '../topology/model.ts'
+import {insideAddresses, isLoopback, passageTo} from '../topology/inside-address.ts'
+import {formatAddress, isSocket, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {type HeldSetting, holdSetting} from './hold-setting.ts'
@@ -27,14 +20,16 @@ export interface MeetPoint {
   readonly busPort: number
 }
 
-/** Looks at each node and tells where the others can reach it; of members of `topology` they know already. */
-export async function readMeetPoints(ports: readonly NodePort[], topology?: Topology): Promise<MeetPoint[]> {
+/** Looks at each node and tells where the others can reach it. `wayTo`: as those who know it already do. */
+export async function readMeetPoints(
+  ports: readonly NodePort[],
+  wayTo?: (id: NodeId) => Promise<NodeAddress | undefined>,
+): Promise<MeetPoint[]> {
   return mapBounded(ports, 128, async (port) => {
     const view = await port.readView()
     const self = view.entries.find((entry) => entry.isMyself)
-    const member = topology?.nodesById.get(port.id)
-    const [seen] = member ? waysTo(member) : insideAddresses(passageTo(view), undefined)
-    const address = (await announcedInstead(port, self?.announced, seen)) ?? (seen as NodeAddress)
+    const seen = (await wayTo?.(port.id)) ?? (insideAddresses(passageTo(view), undefined)[0] as NodeAddress)
+    const address = (await announcedInstead(port, self?.announced, seen)) ?? seen
     return {port, address, busPort: self && self.busPort > 0 ? self.busPort : address.port + 10_000}
   })
 }
@@ -43,9 +38,9 @@ export async function readMeetPoints(ports: readonly NodePort[], topology?: Topo
 async function announcedInstead(
   port: NodePort,
   own: NodeAddress | undefined,
-  seen: NodeAddress | undefined,
+  seen: NodeAddress,
 ): Promise<NodeAddress | undefined> {
-  if (!own || !seen || isIP(own.host) === 0 || own.host === seen.host) return undefined
+  if (!own || isIP(own.host) === 0 || own.host === seen.host) return undefined
   if (isLoopback(own.host) && !isLoopback(seen.host)) return undefined
   try {
     // Without it a node keeps what it once was told, through changes of address and CLUSTER RESET HARD.
@@ -65,7 +60,7 @@ export function requireMeetable(points: readonly MeetPoint[]): void {
   if (local) {
     throw new RefusedError(
       'target-unfit',
-      `of the node at ${formatAddress(local.address)} it cannot be told where other nodes reach it: no port of it answers on this machine's loopback address`,
+      `of the node at ${formatAddress(local.address)} it cannot be told where other nodes reach it: it has no other address yet, and does not answer on one of this machine's`,
       {suggestions: ['Name it by the address at which the other nodes reach it']},
     )
   }

@@ -83,7 +83,7 @@ async function judgePair(
 ): Promise<Verdict> {
   const [source, target] = [session.node(from), session.node(to)]
   const databaseCount = await source.readDatabaseCount()
-  const pair: Pair = {source, target, targetAddress: session.wayBetween(from, to), databaseCount}
+  const pair: Pair = {source, target, targetAddress: await session.wayBetween(from, to), databaseCount}
   const databases = await judgeDatabases(pair)
   // Servers that move slots by themselves find their own way; should they fail, MIGRATE is tried without a probe.
   if (databases.obstacles.length > 0 || isAtomic) return databases
@@ -92,8 +92,8 @@ async function judgePair(
   const first = await judgeRoute(pair, slots)
   if (!first.obstacles.some(isNobodyThere)) return first
   // A host with several addresses: we may have reached it at one that the source does not.
-  for (const targetAddress of session.waysTo(to)) {
-    if (targetAddress === pair.targetAddress) continue
+  for (const targetAddress of await session.waysTo(to)) {
+    if (formatAddress(targetAddress) === formatAddress(pair.targetAddress)) continue
     const verdict = await judgeRoute({...pair, targetAddress}, slots)
     if (verdict.obstacles.length > 0) continue
     session.proveWay(from, to, targetAddress)

@@ -205,7 +205,7 @@ class MoveRun {
     const source = this.#session.node(from)
     const target = this.#session.node(to)
     const databaseCount = await source.readDatabaseCount()
-    return {source, target, targetAddress: this.#session.wayBetween(from, to), databaseCount}
+    return {source, target, targetAddress: await this.#session.wayBetween(from, to), databaseCount}
   }
 
   async #countAndProbe(topology: Topology): Promise<Map<number, number>> {

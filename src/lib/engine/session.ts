@@ -123,17 +123,33 @@ export class ClusterSession {
     })
   }
 
-  /** By which addresses other servers may reach a node: never empty, the likeliest first. */
-  waysTo(id: NodeId): readonly NodeAddress[] {
+  /**
+   * By which addresses other servers may reach a node: never empty, the likeliest first. One that was not dialled is looked
+   * at: servers show a link that they only try to open, to where a node was once and another may be now.
+   * @throws NodeError of the only address at which it may be, when somebody else is there.
+   */
+  async waysTo(id: NodeId): Promise<readonly NodeAddress[]> {
     const node = this.#topology?.nodesById.get(id)
-    if (node?.reach.kind === 'reached') return waysTo(node)
     const {resolvedAddress, internalAddress} = this.node(id)
-    return insideAddresses({resolved: resolvedAddress, internal: internalAddress}, node?.linkedAt)
+    const seen = {resolved: resolvedAddress, internal: internalAddress}
+    const ways = node?.reach.kind === 'reached' ? waysTo(node) : insideAddresses(seen, undefined)
+    const [first, ...others] = ways as [NodeAddress, ...NodeAddress[]]
+    if (insideAddresses(seen, undefined).some(({host}) => host === first.host)) return ways
+    try {
+      await this.#port.connect(first, id)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      // Nobody, or out of our reach only.
+      if (NOBODY_THERE.has(error.failure) && error.failure !== 'not-redis') return ways
+      if (others.length === 0) throw error
+      return others
+    }
+    return ways
   }
 
-  /** The one that was proven, else the likeliest. */
-  wayBetween(from: NodeId, to: NodeId): NodeAddress {
-    return this.#provenWays.get(`${from} ${to}`) ?? (this.waysTo(to)[0] as NodeAddress)
+  /** The one that was proven, else the likeliest. @throws as `waysTo` */
+  async wayBetween(from: NodeId, to: NodeId): Promise<NodeAddress> {
+    return this.#provenWays.get(`${from} ${to}`) ?? ((await this.waysTo(to))[0] as NodeAddress)
   }
 
   proveWay(from: NodeId, to: NodeId, address: NodeAddress): void {

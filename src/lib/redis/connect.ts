@@ -1,6 +1,7 @@
 /** How does one get to the nodes of a cluster? Implements ClusterPort over ioredis. */
 import {lookup} from 'node:dns/promises'
 import {isIP} from 'node:net'
+import {networkInterfaces} from 'node:os'
 import type {ClusterPort, NodePort} from '../engine/cluster-port.ts'
 import {NodeError, type NodeFailure} from '../errors.ts'
 import {canonicalHost} from '../topology/canonical-host.ts'
@@ -18,6 +19,8 @@ export function openClusterPort(options: ConnectionOptions): ClusterPort {
 interface Names {
   readonly announced: NodeAddress
   readonly hostname: string | undefined
+  /** What is announced is so now, by the word of the user or of the node, and no hearsay. */
+  readonly isCertain?: boolean
 }
 
 class IoredisClusterPort implements ClusterPort {
@@ -42,7 +45,7 @@ class IoredisClusterPort implements ClusterPort {
         if (!(error instanceof NodeError)) throw error
       }
     }
-    if (mapped) return this.#connectTo(mapped, names, expectedId)
+    if (mapped) return this.#connectTo(mapped, {...names, isCertain: expectedId === undefined}, expectedId)
     try {
       return await this.#connectTo(address, names, expectedId)
     } catch (error) {
@@ -88,7 +91,7 @@ class IoredisClusterPort implements ClusterPort {
     const local = await this.#dial(socket, {announced: socket, hostname: undefined})
     try {
       const own = (await local.readView()).entries.find(({isMyself}) => isMyself)?.announced
-      for (const host of [own?.host, '127.0.0.1', '::1']) {
+      for (const host of new Set([own?.host, '127.0.0.1', '::1', ...ownAddresses()])) {
         if (!host || !own?.port) continue
         try {
           const node = await this.connect({host, port: own.port}, local.id)
@@ -100,14 +103,14 @@ class IoredisClusterPort implements ClusterPort {
       }
       if (!own || isIP(own.host) === 0) return local
       local.close()
-      return await this.#dial(socket, {announced: own, hostname: undefined})
+      return await this.#dial(socket, {announced: own, hostname: undefined, isCertain: true})
     } catch (error) {
       local.close()
       throw error
     }
   }
 
-  async #dial(address: NodeAddress, {announced}: Names): Promise<NodeClient> {
+  async #dial(address: NodeAddress, {announced, isCertain}: Names): Promise<NodeClient> {
     const options = wireOptionsFor(this.#options, [address, announced])
     const wire = new Wire(address, options)
     this.#dialling.add(wire)
@@ -130,7 +133,12 @@ class IoredisClusterPort implements ClusterPort {
           `${dialled} answers, but not as a node of a cluster: it has no node ID`,
         )
       }
-      const passage = passageOf(address, wire.peer ?? address, parseLocalAddress(String(info)), announced)
+      const passage = passageOf(
+        address,
+        wire.peer ?? address,
+        parseLocalAddress(String(info)),
+        isCertain ? announced : address,
+      )
       return new NodeClient(String(id), address, passage, wire, options)
     } catch (error) {
       wire.close()
@@ -139,6 +147,12 @@ class IoredisClusterPort implements ClusterPort {
       this.#dialling.delete(wire)
     }
   }
+}
+
+/** Of this machine. */
+function ownAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+  return all.filter(({address}) => !/^fe80:/i.test(address)).map(({address}) => canonicalHost(address))
 }
 
 const LEADS_NOWHERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([

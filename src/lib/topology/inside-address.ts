@@ -14,7 +14,7 @@ export interface Passage {
 export function waysTo({announced, linkedAt, reach}: ClusterNode): NodeAddress[] {
   if (reach.kind === 'unreachable') return [linkedAt ?? announced]
   const passage = passageTo(reach.view)
-  const isLocal = isLoopback(insideAddress(passage.resolved, passage.internal).host)
+  const isLocal = isLoopback(insideAddress(passage.resolved, passage.internal).host) && !isLoopback(announced.host)
   // What a node believes of itself may be long past; but better than what every host means by it.
   return insideAddresses(passage, linkedAt ?? (isLocal ? announced : undefined))
 }
@@ -32,7 +32,8 @@ export function insideAddresses({resolved, internal}: Passage, known: NodeAddres
   const seen = insideAddress(resolved, internal)
   if (!known || isIP(known.host) === 0 || known.host === seen.host || isSameAddress(known, seen)) return [seen]
   // On every host it is another one.
-  if (isLoopback(known.host) !== isLoopback(seen.host)) return [isLoopback(seen.host) ? known : seen]
+  if (isLoopback(known.host)) return [seen]
+  if (isLoopback(seen.host)) return [known]
   return internal && isMapped(resolved, internal) ? [seen, known] : [known, seen]
 }
 
