@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import {describe, expect, test} from 'vitest'
 import {parseAddressReference, parseNodeReference} from '../../src/lib/cli/node-argument.ts'
 import {UsageError} from '../../src/lib/errors.ts'
-import {formatAddress} from '../../src/lib/topology/model.ts'
+import {canonicalHost} from '../../src/lib/topology/canonical-host.ts'
+import {formatAddress, isSocket} from '../../src/lib/topology/model.ts'
 
 const ID = '07c37dfeb235213a872192d90877d0cd55635b91'
 
@@ -16,6 +17,13 @@ describe('parseNodeReference', () => {
     {name: 'bracketed IPv6 alone', text: '[fe80::1]', expected: '[fe80::1]:6379'},
     {name: 'IPv6 as CLUSTER NODES prints it', text: '::1:7000', expected: '[::1]:7000'},
     {name: 'IPv6 alone', text: 'fe80::abc', expected: '[fe80::abc]:6379'},
+    {name: 'IPv6 in its short form', text: '[FD00:0:0::0a]:7000', expected: '[fd00::a]:7000'},
+    {name: 'IPv4 that is written as IPv6', text: '[::ffff:10.0.0.1]:7000', expected: '10.0.0.1:7000'},
+    {name: 'IPv6 with a zone', text: '[fe80::1%eth0]:7000', expected: '[fe80::1%eth0]:7000'},
+    {name: 'a socket', text: '/run/redis/redis.sock', expected: '/run/redis/redis.sock'},
+    {name: 'a socket whose name looks like an address', text: '/run/redis:7000', expected: '/run/redis:7000'},
+    {name: 'a socket by a path with detours', text: '/run/../var/./redis', expected: '/var/redis'},
+    {name: 'a socket from where we are', text: './r.sock', expected: `${process.cwd()}/r.sock`},
     {name: 'a full IPv6 address keeps its last group', text: '1:2:3:4:5:6:7:8', expected: '[1:2:3:4:5:6:7:8]:6379'},
     {name: 'the bus port is let go', text: '10.0.0.1:7000@17000', expected: '10.0.0.1:7000'},
     {name: 'bus port and hostname are let go', text: '10.0.0.1:7000@17000,host.example', expected: '10.0.0.1:7000'},
@@ -48,6 +56,14 @@ describe('parseNodeReference', () => {
       text: 'rediss://al%40ice:p%3Aa:ss@word@h:1/',
       expected: {address: {host: 'h', port: 1}, tls: true, username: 'al@ice', password: 'p:a:ss@word'},
     },
+    {text: 'unix:///run/r.sock', expected: {address: {host: '/run/r.sock', port: 0}}},
+    {text: 'unix:/run/r.sock', expected: {address: {host: '/run/r.sock', port: 0}}},
+    {text: 'redis+unix:///run/a%20b?db=0', expected: {address: {host: '/run/a b', port: 0}}},
+    {
+      text: 'valkey+unix://al%40ice:p%2Fw@/run/r',
+      expected: {address: {host: '/run/r', port: 0}, username: 'al@ice', password: 'p/w'},
+    },
+    {text: 'unix://word@/run/r', expected: {address: {host: '/run/r', port: 0}, password: 'word'}},
   ]
   test.each(urls)('$text', ({text, expected}) => {
     expect(parseNodeReference(text)).toEqual({kind: 'address', ...expected})
@@ -67,6 +83,11 @@ describe('parseNodeReference', () => {
     {text: 'a b:1', message: '"a b:1" does not name a node'},
     {text: `${ID}0`, message: `"${ID}0" is 41 hex digits long; a node ID has 40`},
     {text: 'http://h:1', message: '"http://h:1" is no redis:// or rediss:// address'},
+    {text: '/', message: '"/" is a folder; a socket is a file'},
+    {text: '/run/\u0007', message: 'the path of a socket holds control characters'},
+    {text: 'unix://run/r.sock', message: '"unix://run/r.sock" does not name a socket'},
+    {text: 'unix:run', message: '"unix:run" does not name a socket'},
+    {text: 'unix://u:secret@/r?password=secret', message: '"unix://…@/r" goes on with "?" and more'},
     {text: 'redis://u:secret@h:99999', message: '"redis://…@h:99999" does not name a server'},
     {text: 'redis://h:1/3', message: '"redis://h:1/3" names more than a server'},
     {text: 'redis://u:%zz@h:1', message: '"redis://…@h:1" has a user or password that is not percent-encoded'},
@@ -81,13 +102,14 @@ describe('parseNodeReference', () => {
       fc.string({unit: 'binary'}),
       fc.stringMatching(/^[0-9a-f:[\]@.%/,-]{0,30}$/),
       fc.string().map((rest) => `redis://user:hunter2@${rest}`),
+      fc.string().map((rest) => `unix://user:hunter2@${rest}`),
     )
     fc.assert(
       fc.property(wild, (text) => {
         try {
           const reference = parseNodeReference(text)
           if (reference.kind === 'address') {
-            expect(reference.address.port).toBeGreaterThan(0)
+            expect(isSocket(reference.address) || reference.address.port > 0).toBe(true)
             expect(reference.address.host).not.toBe('')
           } else expect(reference.prefix).toMatch(/^[0-9a-f]{4,40}$/)
         } catch (error) {
@@ -104,7 +126,7 @@ describe('parseNodeReference', () => {
     fc.assert(
       fc.property(host, fc.integer({min: 1, max: 65535}), (host, port) => {
         const reference = parseNodeReference(formatAddress({host, port}))
-        expect(reference).toEqual({kind: 'address', address: {host, port}})
+        expect(reference).toEqual({kind: 'address', address: {host: canonicalHost(host), port}})
       }),
     )
   })

@@ -237,6 +237,8 @@ forEachKind('a server', (kind: ServerKind) => {
     it('tells its own address on the way in', async () => {
       const node = await dial().connect(addresses[0] as NodeAddress)
       expect(node.internalAddress).toEqual(addresses[0])
+      const byName = await dial().connect({host: 'localhost', port: addresses[0]?.port ?? 0})
+      expect(byName).toMatchObject({address: {host: 'localhost'}, resolvedAddress: addresses[0]})
     })
 
     it('counts the clients of others, and none of its own connections, open or broken', async () => {

@@ -1,8 +1,9 @@
-/** Nodes by other names than 127.0.0.1:PORT: IPv6, names, announced hostnames, prefixes; and two replicas a primary. */
+/** Nodes by other names than 127.0.0.1:PORT: IPv6, sockets, names, announced hostnames, prefixes; and two replicas a primary. */
 import {networkInterfaces} from 'node:os'
+import path from 'node:path'
 import {afterAll, expect, test} from 'vitest'
 import {openRcluster} from '../support/rcluster.ts'
-import {anyKind, eventually, forEachKind, rawCommand, startServers} from '../support/servers.ts'
+import {eventually, forEachKind, rawCommand, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -13,24 +14,48 @@ async function idOf(address: string): Promise<string> {
   return String(await rawCommand(address, ['CLUSTER', 'MYID']))
 }
 
-test.skipIf(!hasIPv6)('IPv6 nodes are created, resharded and removed', async () => {
-  const servers = await startServers(anyKind(), 4, {config: {bind: '::1'}})
-  const dial = servers.addresses.map((address) => address.replace('127.0.0.1', '::1'))
-  const [a = '', b = '', c = '', d = ''] = servers.addresses.map((address) => address.replace('127.0.0.1', '[::1]'))
-  try {
-    await rcluster.ok('create', a, b, c, '--yes')
-    for (let n = 0; n < 50; n++) await rawCommand(dial[0] ?? '', ['SET', `{06S}${n}`, 'value'])
-    await rcluster.ok('add-node', d, a)
-    await rcluster.ok('reshard', a, '--from', a, '--to', d, '--slots-list', '0-9', '--yes')
-    expect(await rawCommand(dial[3] ?? '', ['CLUSTER', 'COUNTKEYSINSLOT', '0'])).toBe(50)
-    await rcluster.ok('del-node', a, d, '--drain', '--yes')
-    const info = await rcluster.ok('info', a)
-    for (const address of [a, b, c]) expect(info.stdout).toContain(address)
-    expect((await rcluster.run(['check', a])).code).toBe(0)
-  } finally {
-    await servers.stop()
-  }
-})
+forEachKind(
+  'IPv6, bus ports that nobody could guess, and sockets',
+  (kind) => {
+    test.skipIf(!hasIPv6)('nodes are created, grown, resharded and shrunk', async () => {
+      const config = {bind: '::1', 'cluster-port': 'PORT+7000', unixsocket: 'server.sock'}
+      const servers = await startServers(kind, 5, {config})
+      const dial = servers.addresses.map((address) => address.replace('127.0.0.1', '::1'))
+      const [a = '', b = '', c = '', d = '', e = ''] = servers.addresses.map((address) =>
+        address.replace('127.0.0.1', '[::1]'),
+      )
+      const socketOf = (index: number): string => path.join(servers.folder(index), 'server.sock')
+      try {
+        const created = await rcluster.ok('create', socketOf(0), b, `unix://${socketOf(2)}`, '--yes')
+        expect(created.stdout).toContain(c)
+        for (let n = 0; n < 50; n++) await rawCommand(dial[0] ?? '', ['SET', `{06S}${n}`, 'value'])
+        await rcluster.ok('add-node', socketOf(3), socketOf(0))
+        await rcluster.ok('add-node', e, a, '--replica', '--primary', socketOf(1))
+        const move = ['--slots-list', '0-9', '--yes', '--mover', 'migrate', '--seed', socketOf(1)]
+        await rcluster.ok('reshard', '--from', socketOf(0), '--to', d, ...move)
+        expect(await rawCommand(dial[3] ?? '', ['CLUSTER', 'COUNTKEYSINSLOT', '0'])).toBe(50)
+        await rcluster.ok('failover', e, '--yes')
+        await rcluster.ok('del-node', socketOf(0), d, '--drain', '--yes')
+
+        const {result} = JSON.parse((await rcluster.ok('info', socketOf(0), '--json')).stdout)
+        const places = result.nodes.map(({address, announced}: Record<string, string>) => `${address} ${announced}`)
+        expect(places.sort()).toEqual([a, b, c, e].map((address) => `${address} ${address}`).sort())
+        const likeRedisCli = await rcluster.ok('-s', socketOf(2), '--cluster', 'check')
+        expect(likeRedisCli.stdout).toContain(`>>> Performing Cluster Check (using node ${c})`)
+
+        // A node that does not answer by TCP stays on its socket; nothing but what needs its address is refused.
+        await rawCommand(dial[0] ?? '', ['CONFIG', 'SET', 'bind', '127.0.2.1'])
+        const stuck = JSON.parse((await rcluster.ok('info', socketOf(0), '--json')).stdout).result.nodes
+        expect(stuck.map(({address}: {address: string}) => address)).toContain(socketOf(0))
+        const gone = await rcluster.run(['info', `${socketOf(0)}-gone`])
+        expect(gone).toMatchObject({code: 4, stderr: expect.stringContaining(`there is no socket ${socketOf(0)}-gone`)})
+      } finally {
+        await servers.stop()
+      }
+    })
+  },
+  ['redis-7.0', 'valkey-9.1'],
+)
 
 forEachKind('nodes with hostnames and two replicas', (kind) => {
   test('are found by name, by ID and by prefix', async () => {

@@ -22,7 +22,8 @@ afterEach(async () => {
 async function startAt(kind: ServerKind, count: number): Promise<TestServers> {
   servers = await startServers(kind, count, {
     hostOf: (index) => `127.0.2.${index + 1}`,
-    config: {'cluster-node-timeout': '1500', appendonly: 'yes', 'protected-mode': 'no'},
+    // A bus port that nobody could guess.
+    config: {'cluster-node-timeout': '1500', appendonly: 'yes', 'protected-mode': 'no', 'cluster-port': 'PORT+7000'},
   })
   await rcluster.ok('create', ...servers.addresses, '--replicas', count > 3 ? '1' : '0', '--yes')
   return servers

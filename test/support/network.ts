@@ -14,6 +14,8 @@ const run = promisify(execFile)
 export interface TestHost {
   /** As it is now: see `move`. */
   readonly address: string
+  /** A second address, by which we reach it; by the first one only the other hosts do, and they only by that. */
+  readonly outerAddress?: string
   /** What stands before a command that is to run there. */
   readonly prefix: readonly string[]
 }
@@ -57,9 +59,13 @@ let networksMade = 0
 const ROUTER = 1
 const OURSELVES = 2
 const FIRST_HOST = 11
+const FIRST_OUTER = 111
 
 /** @throws what `ip` says when it cannot be made. */
-export async function openNetwork(hostCount: number): Promise<TestNetwork> {
+export async function openNetwork(
+  hostCount: number,
+  {areMultiHomed = false}: {readonly areMultiHomed?: boolean} = {},
+): Promise<TestNetwork> {
   const name = `rc${process.pid}-${networksMade}`
   const subnet = `10.${128 + (process.pid % 127)}.${(Math.floor(process.pid / 127) + 16 * networksMade++) % 256}`
   const router = `${name}-r`
@@ -67,7 +73,14 @@ export async function openNetwork(hostCount: number): Promise<TestNetwork> {
   const at = (host: number): string => `${subnet}.${host}`
   const hosts = Array.from({length: hostCount}, (_, index) => {
     const namespace = `${name}-${index}`
-    return {namespace, link: `h${index}`, address: at(FIRST_HOST + index), prefix: ['ip', 'netns', 'exec', namespace]}
+    const outer = areMultiHomed ? {outerAddress: at(FIRST_OUTER + index)} : {}
+    return {
+      namespace,
+      link: `h${index}`,
+      address: at(FIRST_HOST + index),
+      ...outer,
+      prefix: ['ip', 'netns', 'exec', namespace],
+    }
   })
   let nextHost = FIRST_HOST + hostCount
   const insider = (host: TestHost): (typeof hosts)[number] => {
@@ -94,12 +107,18 @@ export async function openNetwork(hostCount: number): Promise<TestNetwork> {
     await ip('link', 'add', ours, 'type', 'veth', 'peer', 'name', 'us', 'netns', router)
     await connect([], ours, at(OURSELVES), `${subnet}.0/24`)
     await attach('us', at(OURSELVES))
-    for (const {namespace, link, address} of hosts) {
+    for (const {namespace, link, address, outerAddress} of hosts) {
       await ip('netns', 'add', namespace)
       await ip('-n', namespace, 'link', 'set', 'lo', 'up')
       await ip('-n', namespace, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', link, 'netns', router)
       await connect(['-n', namespace], 'eth0', address, 'default')
       await attach(link, address)
+      if (outerAddress !== undefined) {
+        await ip('-n', namespace, 'address', 'add', `${outerAddress}/32`, 'dev', 'eth0')
+        await ip('-n', router, 'route', 'add', `${outerAddress}/32`, 'dev', link)
+        await rule('add', address, at(OURSELVES))
+        for (const other of hosts) await rule('add', other.address, outerAddress)
+      }
     }
   } catch (error) {
     await close()

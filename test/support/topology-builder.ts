@@ -65,7 +65,7 @@ export function buildTopology(words: ClusterWords): Topology {
       ),
     }
     const {isMyself: _, isLinked: __, migrating: ___, importing: ____, ...facts} = entry
-    return {...facts, address, reach: reachOf(entry, names.length, unreachable.includes(name))}
+    return {...facts, address, linkedAt: undefined, reach: reachOf(entry, names.length, unreachable.includes(name))}
   })
   const owners = new Array<NodeId | undefined>(SLOT_COUNT).fill(undefined)
   for (const {id, ranges} of nodes) for (const slot of slotsInRanges(ranges)) owners[slot] = id

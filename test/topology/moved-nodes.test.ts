@@ -29,6 +29,12 @@ describe('a node that the others know at another address', () => {
     expect(namesOf(topologyOf({...HEALTHY, a: {...HEALTHY.a, sees: {b: {flags: 'noaddr'}}}}))).toEqual([idOf('b')])
   })
 
+  it('has not moved to the loopback address by which we look at it on its host', () => {
+    const b = {host: '10.0.0.9', flags: 'fail?'}
+    const spec = {...HEALTHY, b: {...HEALTHY.b, sees: {b: {host: '10.0.0.9'}}}, a: {...HEALTHY.a, sees: {b}}}
+    expect(namesOf(topologyOf(spec))).toEqual([])
+  })
+
   it('has not moved when they are linked to it', () => {
     expect(namesOf(topologyOf(elsewhere('')))).toEqual([])
     expect(namesOf(topologyOf(HEALTHY))).toEqual([])

@@ -146,6 +146,14 @@ test.each([
     bus: 17000,
     hostname: undefined,
   },
+  {
+    name: 'IPv6 at length',
+    endpoint: 'FD00:17:0::0004:6379@16379',
+    host: 'fd00:17::4',
+    port: 6379,
+    bus: 16379,
+    hostname: undefined,
+  },
   {name: 'IPv6', endpoint: 'fd00:17::4:6379@16379', host: 'fd00:17::4', port: 6379, bus: 16379, hostname: undefined},
   {
     name: 'IPv6 in brackets',

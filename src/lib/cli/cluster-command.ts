@@ -278,7 +278,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
 
 /** As `seedFromWords`, for commands of which one names all nodes at their new addresses. */
 export function seedsFromWords(words: readonly string[] | undefined): readonly string[] {
-  const isAddress = (word: string): boolean => /[:.]/.test(word)
+  const isAddress = (word: string): boolean => /[:./]/.test(word)
   if (words && words.length > 1 && words.every(isAddress)) return words
   const seed = seedFromWords(words)
   return seed === undefined ? [] : [seed]

@@ -6,7 +6,9 @@
  * when a port may follow it, as CLUSTER NODES prints it ("::1:7000"); brackets leave no doubt ("[::1]:7000").
  */
 import {isIPv4, isIPv6} from 'node:net'
+import {resolve} from 'node:path'
 import {UsageError} from '../errors.ts'
+import {canonicalHost} from '../topology/canonical-host.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
 
 export const DEFAULT_PORT = 6379
@@ -22,12 +24,13 @@ export interface AddressReference {
 
 export type NodeReference = AddressReference | {readonly kind: 'id'; readonly prefix: string}
 
-const FORMS = 'A node is host:port, [ipv6]:port, redis://user:password@host:port, or a node ID'
+const FORMS = 'A node is host:port, [ipv6]:port, redis://user:password@host:port, /path/of/a.socket, or a node ID'
 
 /** @throws UsageError naming the text (without credentials) when it is none of the forms. */
 export function parseNodeReference(text: string): NodeReference {
   const word = text.trim()
-  if (/^[a-z]+:\/\//i.test(word)) return parseUrl(word)
+  if (SOCKET_SCHEME.test(word)) return parseSocketUrl(word)
+  if (/^[a-z+]+:\/\//i.test(word)) return parseUrl(word)
   if (/^[0-9a-f]{4,40}$/i.test(word)) return {kind: 'id', prefix: word.toLowerCase()}
   if (/^[0-9a-f]{41,}$/i.test(word)) {
     throw new UsageError(`"${word}" is ${word.length} hex digits long; a node ID has 40`)
@@ -45,23 +48,31 @@ export function parseAddressReference(text: string): AddressReference {
   })
 }
 
-/** "host", "host:port", "host:port@busport"; the bus port is checked by nobody and not kept. */
+/** "host", "host:port", "host:port@busport", "/path" and "./path"; the bus port is checked by nobody and not kept. */
 export function parseAddress(text: string): NodeAddress {
+  if (/^\.{0,2}\//.test(text)) return socketAt(text, text)
   const word = text.replace(/@\d{1,5}(,\S*)?$/, '')
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(word)
   if (bracketed) {
     const [, host = '', port] = bracketed
     if (!isIPv6(host)) throw new UsageError(`"${text}": "${host}" is not an IPv6 address`, {suggestions: [FORMS]})
-    return {host, port: port === undefined ? DEFAULT_PORT : parsePort(port, text)}
+    return {host: canonicalHost(host), port: port === undefined ? DEFAULT_PORT : parsePort(port, text)}
   }
   const colon = word.lastIndexOf(':')
   if (colon === -1) return {host: requireHost(word, text), port: DEFAULT_PORT}
   const [before, after] = [word.slice(0, colon), word.slice(colon + 1)]
   if (before.includes(':')) {
-    if (isIPv6(before) && /^\d{1,5}$/.test(after)) return {host: before, port: parsePort(after, text)}
-    if (isIPv6(word)) return {host: word, port: DEFAULT_PORT}
+    if (isIPv6(before) && /^\d{1,5}$/.test(after)) return {host: canonicalHost(before), port: parsePort(after, text)}
+    if (isIPv6(word)) return {host: canonicalHost(word), port: DEFAULT_PORT}
   }
   return {host: requireHost(before, text), port: parsePort(after, text)}
+}
+
+/** `shown`: as it was given, without secrets. */
+function socketAt(path: string, shown: string): NodeAddress {
+  if (/[\x00-\x1f\x7f]/.test(path)) throw new UsageError('the path of a socket holds control characters')
+  if (path.endsWith('/')) throw new UsageError(`"${shown}" is a folder; a socket is a file`, {suggestions: [FORMS]})
+  return {host: resolve(path), port: 0}
 }
 
 function parsePort(port: string, text: string): number {
@@ -81,6 +92,28 @@ function requireHost(host: string, text: string): string {
   })
 }
 
+const SOCKET_SCHEME = /^(?:(?:redis|valkey)\+)?unix:/i
+
+/** unix:///path, redis+unix://user:password@/path, with the database that there is. */
+function parseSocketUrl(text: string): AddressReference {
+  const [before = '', query] = splitOnce(text.replace(SOCKET_SCHEME, ''), /\?/)
+  // Credentials stay out of every message, and some write them into the query.
+  const shown = `unix:${before.replace(/\/\/.*@/, '//…@')}`
+  if (query !== undefined && !/^(db=0)?$/.test(query)) {
+    throw new UsageError(`"${shown}" goes on with "?" and more; a cluster is reached without`, {
+      suggestions: ['User and password stand before the path: unix://user:password@/path'],
+    })
+  }
+  const [, login, path] = /^(?:\/\/(?:(.*)@)?(?=\/)|(?!\/\/))(\/.*)$/.exec(before) ?? []
+  if (path === undefined) {
+    throw new UsageError(`"${shown}" does not name a socket`, {
+      suggestions: ['Its path begins with "/": unix:///run/redis/redis.sock'],
+    })
+  }
+  const address = socketAt(decode(path, shown), shown)
+  return {kind: 'address', address, ...parseLogin(login, shown)}
+}
+
 function parseUrl(text: string): AddressReference {
   // Credentials stay out of every message.
   const shown = text.replace(/\/\/.*@/, '//…@')
@@ -94,13 +127,14 @@ function parseUrl(text: string): AddressReference {
   }
   const address = place === '' ? {host: '127.0.0.1', port: DEFAULT_PORT} : parseUrlAddress(place, shown)
   if (at === -1) return {kind: 'address', address, tls: scheme[1] !== ''}
-  // One word before the @ is the password, as redis-cli reads it.
-  const login = rest.slice(0, at)
+  return {kind: 'address', address, tls: scheme[1] !== '', ...parseLogin(rest.slice(0, at), shown)}
+}
+
+/** One word is the password, as redis-cli reads it. */
+function parseLogin(login: string | undefined, shown: string): Pick<AddressReference, 'username' | 'password'> {
+  if (login === undefined) return {}
   const [username, password] = login.includes(':') ? splitOnce(login, /:/) : ['', login]
   return {
-    kind: 'address',
-    address,
-    tls: scheme[1] !== '',
     ...(username ? {username: decode(username, shown)} : {}),
     ...(password ? {password: decode(password, shown)} : {}),
   }

@@ -15,7 +15,7 @@ import {countKeysOf, slotsAt} from './key-evidence.ts'
 import type {Pace} from './pace.ts'
 import {describeMoves, reMeet} from './re-meet.ts'
 import {runMoves} from './run-moves.ts'
-import {type ClusterSession, peerAddress} from './session.ts'
+import type {ClusterSession} from './session.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
 export interface RepairContext {
@@ -136,7 +136,7 @@ async function tellAll(session: ClusterSession, slots: readonly number[], owner:
   await mapBounded(others, 64, async ({id, role, busPort}) => {
     const port = session.node(id)
     // Replicas take no SETSLOT; a MEET makes the owner tell them all that it claims, at once.
-    const meet = async (): Promise<void> => session.node(owner).meet(await peerAddress(port), busPort)
+    const meet = async (): Promise<void> => session.node(owner).meet(await session.wayBetween(owner, id), busPort)
     if (role === 'replica') await meet().catch(unlessNodeError)
     else await Promise.all(slots.map((slot) => port.assignSlot(slot, owner).catch(unlessNodeError)))
   })
@@ -230,7 +230,7 @@ async function gather(context: RepairContext, {from, to}: Act<'gather'>, slots: 
     const pair = {
       source,
       target,
-      targetAddress: await peerAddress(target),
+      targetAddress: await session.wayBetween(id, to),
       databaseCount: await source.readDatabaseCount(),
     }
     const ownerOf = (slot: number): NodeId => session.topology.owners[slot] ?? to

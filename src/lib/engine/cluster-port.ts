@@ -158,6 +158,8 @@ export interface NodePort {
   readonly id: NodeId
   /** Where we dialled. */
   readonly address: NodeAddress
+  /** To which IP that name led. */
+  readonly resolvedAddress: NodeAddress
   /** The address by which this very server sees our connection arrive (CLIENT INFO laddr), where it tells. */
   readonly internalAddress: NodeAddress | undefined
   /**
@@ -290,7 +292,7 @@ export interface ClusterPort {
   /**
    * A node by address; an open connection is used again, a broken one replaced.
    * Several calls at once are welcome: the caller bounds them.
-   * `hostname`: by what name it may call itself, too, as its certificate tells.
+   * `hostname`: what the node announces besides, as its certificate may tell; dialled where `address` leads nowhere.
    * @throws NodeError 'wrong-node' when `expectedId` is given and CLUSTER MYID differs.
    */
   connect(address: NodeAddress, expectedId?: NodeId, hostname?: string): Promise<NodePort>

@@ -3,7 +3,7 @@
  * still knows it would tell the others again afterwards. Safe to run again.
  */
 import {InterruptedError} from '../errors.ts'
-import {formatAddress, type NodeEntry, type NodeId, type NodeView} from '../topology/model.ts'
+import {formatAddress, isPlaceless, type NodeEntry, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {ClusterSession} from './session.ts'
 import type {Stages} from './stages.ts'
@@ -24,7 +24,7 @@ export async function forgetNodes(session: ClusterSession, victims: Victims, sta
   const members = session.reachedPorts().filter(({id}) => !victims.ids.has(id))
   const notTold = session.topology.nodes
     .filter(({id, reach}) => reach.kind === 'unreachable' && !victims.ids.has(id))
-    .map(({id, address}) => (address.port === 0 ? id : formatAddress(address)))
+    .map(({id, address}) => (isPlaceless(address) ? id : formatAddress(address)))
   const stubborn = await forgetEverywhere(members, victims, stages)
   if (stubborn.length === 0) return notTold
   throw new InterruptedError(`${stubborn.join(', ')} still know the removed nodes`, {

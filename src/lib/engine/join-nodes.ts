@@ -34,7 +34,7 @@ export async function joinNodes(
   options: StageOptions & EpochOptions,
 ): Promise<JoinPlan> {
   const stages = new Stages(options)
-  const members = await readMeetPoints(session.reachedPorts())
+  const members = await readMeetPoints(session.reachedPorts(), async (id) => (await session.waysTo(id))[0])
   const newPoints = await readMeetPoints(ports)
   const all = [...members, ...newPoints]
   requireMeetable(all)

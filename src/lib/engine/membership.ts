@@ -4,13 +4,14 @@
  * Every node has to *receive* a MEET on the address by which the others reach it: a node that once met itself as
  * 127.0.0.1 keeps that wrong address otherwise.
  */
+import {isIP} from 'node:net'
 import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
-import {isLoopback} from '../topology/inside-address.ts'
-import {formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
+import {insideAddresses, isLoopback, passageTo} from '../topology/inside-address.ts'
+import {formatAddress, isSocket, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
 import {type HeldSetting, holdSetting} from './hold-setting.ts'
-import {peerAddress} from './session.ts'
+import {asPeersDial} from './session.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
 /** Where the other servers reach a node. */
@@ -20,14 +21,35 @@ export interface MeetPoint {
   readonly busPort: number
 }
 
-/** Looks at each node and tells where the others can reach it. */
-export async function readMeetPoints(ports: readonly NodePort[]): Promise<MeetPoint[]> {
+/** Looks at each node and tells where the others can reach it. `wayTo`: as those who know it already do. */
+export async function readMeetPoints(
+  ports: readonly NodePort[],
+  wayTo?: (id: NodeId) => Promise<NodeAddress | undefined>,
+): Promise<MeetPoint[]> {
   return mapBounded(ports, 128, async (port) => {
     const view = await port.readView()
     const self = view.entries.find((entry) => entry.isMyself)
-    const address = await peerAddress(port)
+    const seen = (await wayTo?.(port.id)) ?? (insideAddresses(passageTo(view), undefined)[0] as NodeAddress)
+    const address = await asPeersDial(port, (await announcedInstead(port, self?.announced, seen)) ?? seen)
     return {port, address, busPort: self && self.busPort > 0 ? self.busPort : address.port + 10_000}
   })
+}
+
+/** What is announced on purpose the others have to use: from their first handshake on they go by it. */
+async function announcedInstead(
+  port: NodePort,
+  own: NodeAddress | undefined,
+  seen: NodeAddress,
+): Promise<NodeAddress | undefined> {
+  if (!own || isIP(own.host) === 0 || own.host === seen.host) return undefined
+  if (isLoopback(own.host) && !isLoopback(seen.host)) return undefined
+  try {
+    // Without it a node keeps what it once was told, through changes of address and CLUSTER RESET HARD.
+    return (await port.readConfig('cluster-announce-ip')) === own.host ? own : undefined
+  } catch (error) {
+    if (error instanceof NodeError) return undefined
+    throw error
+  }
 }
 
 /**
@@ -35,6 +57,14 @@ export async function readMeetPoints(ports: readonly NodePort[]): Promise<MeetPo
  *   are elsewhere, cannot mean.
  */
 export function requireMeetable(points: readonly MeetPoint[]): void {
+  const [local] = points.filter(({address}) => isSocket(address))
+  if (local) {
+    throw new RefusedError(
+      'target-unfit',
+      `of the node at ${formatAddress(local.address)} it cannot be told where other nodes reach it: it has no other address yet, and does not answer on one of this machine's`,
+      {suggestions: ['Name it by the address at which the other nodes reach it']},
+    )
+  }
   const seen = new Map<string, MeetPoint>()
   for (const point of points) {
     const key = formatAddress(point.address)

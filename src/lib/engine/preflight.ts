@@ -17,7 +17,7 @@ import {countInAllDatabases} from './migrate-mover.ts'
 import {judgeRights, type RightsOptions} from './missing-rights.ts'
 import {judgePayloads} from './payload-fitness.ts'
 import {type PlannedPair, pairsOf} from './planned-pairs.ts'
-import {type ClusterSession, peerAddress} from './session.ts'
+import type {ClusterSession} from './session.ts'
 import {joinVerdicts, NOTHING_TO_SAY, type Verdict} from './verdict.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
@@ -83,12 +83,27 @@ async function judgePair(
 ): Promise<Verdict> {
   const [source, target] = [session.node(from), session.node(to)]
   const databaseCount = await source.readDatabaseCount()
-  const pair: Pair = {source, target, targetAddress: await peerAddress(target), databaseCount}
+  const pair: Pair = {source, target, targetAddress: await session.wayBetween(from, to), databaseCount}
   const databases = await judgeDatabases(pair)
   // Servers that move slots by themselves find their own way; should they fail, MIGRATE is tried without a probe.
   if (databases.obstacles.length > 0 || isAtomic) return databases
   if (serverInfoOf(session.topology, from)?.keysByDatabase.size === 0) return databases
-  return judgeRoute(pair, await slotsForProbe(session, pair, moves, counts))
+  const slots = await slotsForProbe(session, pair, moves, counts)
+  const first = await judgeRoute(pair, slots)
+  if (!first.obstacles.some(isNobodyThere)) return first
+  // A host with several addresses: we may have reached it at one that the source does not.
+  for (const targetAddress of await session.waysTo(to)) {
+    if (formatAddress(targetAddress) === formatAddress(pair.targetAddress)) continue
+    const verdict = await judgeRoute({...pair, targetAddress}, slots)
+    if (verdict.obstacles.length > 0) continue
+    session.proveWay(from, to, targetAddress)
+    return verdict
+  }
+  return first
+}
+
+function isNobodyThere({about, cause}: Verdict['obstacles'][number]): boolean {
+  return about === 'route' && cause instanceof NodeError && cause.failure === 'io'
 }
 
 async function judgeDatabases({source, target, databaseCount}: Pair): Promise<Verdict> {

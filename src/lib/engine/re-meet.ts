@@ -4,6 +4,7 @@
  * slots and keys stay. Safe to run again.
  */
 import {InterruptedError, NodeError} from '../errors.ts'
+import {insideAddresses, isLoopback} from '../topology/inside-address.ts'
 import {formatAddress, type NodeAddress, type NodeId} from '../topology/model.ts'
 import {movedNodes} from '../topology/moved-nodes.ts'
 import type {NodePort} from './cluster-port.ts'
@@ -25,8 +26,13 @@ export async function reMeet(
   ids: readonly NodeId[],
   stop: AbortSignal | undefined,
 ): Promise<void> {
-  const points = await Promise.all((await readMeetPoints(session.reachedPorts())).map(asAnnounced))
   const moved = new Set(ids)
+  // What the others know of nodes is past; but a loopback address is not where they find them.
+  const points = await readMeetPoints(session.reachedPorts(), async (id) => {
+    const {resolvedAddress, internalAddress} = session.node(id)
+    const [seen] = insideAddresses({resolved: resolvedAddress, internal: internalAddress}, undefined)
+    return seen && isLoopback(seen.host) ? (await session.waysTo(id))[0] : seen
+  })
   let metAt = Number.NEGATIVE_INFINITY
   let apart = pairsApart(session, points, moved)
   await pollUntil(
@@ -66,12 +72,6 @@ async function meet({port}: MeetPoint, {address, busPort}: MeetPoint): Promise<v
   } catch (error) {
     if (!(error instanceof NodeError)) throw error
   }
-}
-
-/** Where an address is announced on purpose, behind a port mapping, the others have to use that. */
-async function asAnnounced(point: MeetPoint): Promise<MeetPoint> {
-  const host = await settingOf(point.port, 'cluster-announce-ip')
-  return host ? {...point, address: {...point.address, host}} : point
 }
 
 async function settingOf(port: NodePort, name: string): Promise<string | undefined> {

@@ -23,7 +23,7 @@ import {DEFAULT_MAX_PAUSE_MS, Pace} from './pace.ts'
 import {lookBeforeMoves, waitForForeignMigrations} from './preflight.ts'
 import {DEFAULT_PATIENCE_MS, isTransient, longestPauseMs, Patience} from './retrying.ts'
 import {RunEnding} from './run-ending.ts'
-import {type ClusterSession, peerAddress} from './session.ts'
+import type {ClusterSession} from './session.ts'
 import {SETTLE_DEADLINE_MS, viewsOf, waitUntilSettled} from './settle.ts'
 import {AstrayError, readOwnWords, ShardsAtStart} from './shards-at-start.ts'
 import {OwnWord} from './steps.ts'
@@ -207,7 +207,7 @@ class MoveRun {
     const source = this.#session.node(from)
     const target = this.#session.node(to)
     const databaseCount = await source.readDatabaseCount()
-    return {source, target, targetAddress: await peerAddress(target), databaseCount}
+    return {source, target, targetAddress: await this.#session.wayBetween(from, to), databaseCount}
   }
 
   async #countAndProbe(topology: Topology): Promise<Map<number, number>> {

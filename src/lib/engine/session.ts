@@ -3,11 +3,12 @@
  * keeps a port to every node and looks again whenever asked. Reads only.
  */
 import {NodeError, type NodeFailure, RefusedError, UsageError} from '../errors.ts'
-import {insideAddress, isMapped, isSameAddress} from '../topology/inside-address.ts'
+import {insideAddresses, isElsewhere, isMapped, isSameAddress, waysTo} from '../topology/inside-address.ts'
 import {mergeViews} from '../topology/merge-views.ts'
 import {
   type ClusterNode,
   formatAddress,
+  isSocket,
   type NodeAddress,
   type NodeId,
   type NodeView,
@@ -58,6 +59,8 @@ export class ClusterSession {
   #strangers: NodePort[] = []
   /** Members that were not where the others say. */
   readonly #foundElsewhere = new Set<NodeId>()
+  /** By which address a source has reached a target, by both IDs. */
+  readonly #provenWays = new Map<string, NodeAddress>()
 
   constructor(
     port: ClusterPort,
@@ -103,16 +106,55 @@ export class ClusterSession {
   }
 
   /**
-   * Nodes that were reached where no other node would look for them: behind published ports, tunnels and the like. Empty
-   * when names are all that differs.
+   * Nodes that were reached where no other node would look for them: behind published ports, tunnels and the like, or at
+   * another address of their host. Empty when names are all that differs.
    */
   mappedNodes(): ClusterNode[] {
     return this.topology.nodes.filter((node) => {
-      if (node.reach.kind !== 'reached' || isSameAddress(node.address, node.announced)) return false
-      if (this.#foundElsewhere.size > 0) return true
+      if (node.reach.kind !== 'reached' || isSocket(node.address)) return false
+      if (isSameAddress(node.address, node.announced)) return false
+      if (this.#foundElsewhere.size > 0 || isElsewhere(node.address, node.announced)) return true
       const {internal} = node.reach.view
       return internal !== undefined && isMapped(node.address, internal)
     })
+  }
+
+  /**
+   * By which addresses other servers may reach a node: never empty, the likeliest first. One that was not dialled is looked
+   * at: servers show a link that they only try to open, to where a node was once and another may be now.
+   * @throws NodeError of the only address at which it may be, when somebody else is there.
+   */
+  async waysTo(id: NodeId): Promise<readonly NodeAddress[]> {
+    return Promise.all((await this.#waysAsDialled(id)).map((address) => asPeersDial(this.node(id), address)))
+  }
+
+  /** As `waysTo`, with the port by which we reach the node. */
+  async #waysAsDialled(id: NodeId): Promise<readonly NodeAddress[]> {
+    const node = this.#topology?.nodesById.get(id)
+    const {resolvedAddress, internalAddress} = this.node(id)
+    const seen = {resolved: resolvedAddress, internal: internalAddress}
+    const ways = node?.reach.kind === 'reached' ? waysTo(node) : insideAddresses(seen, undefined)
+    const [first, ...others] = ways as [NodeAddress, ...NodeAddress[]]
+    if (insideAddresses(seen, undefined).some(({host}) => host === first.host)) return ways
+    try {
+      await this.#port.connect(first, id)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      // Nobody, or out of our reach only.
+      if (NOBODY_THERE.has(error.failure) && error.failure !== 'not-redis') return ways
+      if (others.length === 0) throw error
+      return others
+    }
+    return ways
+  }
+
+  /** The one that was proven, else the likeliest. @throws as `waysTo` */
+  async wayBetween(from: NodeId, to: NodeId): Promise<NodeAddress> {
+    return this.#provenWays.get(`${from} ${to}`) ?? ((await this.waysTo(to))[0] as NodeAddress)
+  }
+
+  proveWay(from: NodeId, to: NodeId, address: NodeAddress): void {
+    this.#provenWays.set(`${from} ${to}`, address)
   }
 
   /** A node that joins: later looks include it although no other node names it yet. */
@@ -341,8 +383,11 @@ export async function openSession(port: ClusterPort, seeds: readonly NodeAddress
   throw firstError ?? new UsageError('no seed was given')
 }
 
-/** The address by which other servers reach this node. */
-export async function peerAddress(port: NodePort): Promise<NodeAddress> {
-  const inside = insideAddress(port.address, port.internalAddress)
-  return {host: inside.host, port: (await port.readPeerPort()) ?? inside.port}
+/**
+ * The address as the other nodes dial it: ours may be of a port that they do not use, where there is one with TLS and one
+ * without.
+ */
+export async function asPeersDial(port: NodePort, address: NodeAddress): Promise<NodeAddress> {
+  if (address.port !== (port.internalAddress ?? port.address).port) return address
+  return {...address, port: (await port.readPeerPort()) ?? address.port}
 }

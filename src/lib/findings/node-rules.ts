@@ -1,6 +1,13 @@
 /** Which nodes are missing, ill, or not known to all? */
 import {countSlots} from '../slots/slot-ranges.ts'
-import {type ClusterNode, formatAddress, type NodeFlag, type NodeId, type Topology} from '../topology/model.ts'
+import {
+  type ClusterNode,
+  formatAddress,
+  isPlaceless,
+  type NodeFlag,
+  type NodeId,
+  type Topology,
+} from '../topology/model.ts'
 import {movedNodes, seemsToHaveMoved} from '../topology/moved-nodes.ts'
 import {compareAddresses, labelNode, listNodes, seedAddress, slotsOf} from '../topology/queries.ts'
 import type {Finding} from './finding.ts'
@@ -55,7 +62,7 @@ function describeRole(node: ClusterNode, topology: Topology): string {
 }
 
 function placeOf(node: ClusterNode): string {
-  return node.address.port === 0 ? `its address (ID ${node.id})` : formatAddress(node.address)
+  return isPlaceless(node.address) ? `its address (ID ${node.id})` : formatAddress(node.address)
 }
 
 /** All of them in one finding: they are introduced again in one go. */
@@ -183,7 +190,7 @@ function isGhost(node: ClusterNode, topology: Topology): boolean {
   return (
     node.reach.kind === 'unreachable' &&
     node.flags.has('noaddr') &&
-    node.address.port === 0 &&
+    isPlaceless(node.address) &&
     node.role === 'primary' &&
     slotsOf(topology, node.id).length === 0
   )

@@ -23,7 +23,9 @@ export function imagineJoined(topology: Topology, views: readonly NodeView[]): T
     if (!own || topology.nodesById.has(view.id)) return []
     const {isMyself: _, isLinked: __, migrating: ___, importing: ____, ...facts} = own
     const reach = {kind: 'reached', view} as const
-    return [{...facts, id: view.id, address: view.dialled, primaryId: undefined, ranges: [], reach}]
+    return [
+      {...facts, id: view.id, address: view.dialled, linkedAt: undefined, primaryId: undefined, ranges: [], reach},
+    ]
   })
   const nodes = [...topology.nodes, ...newcomers].sort((a, b) => (a.id < b.id ? -1 : 1))
   return {

@@ -5,7 +5,7 @@
  */
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
-import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {formatAddress, isPlaceless, type NodeId, type Topology} from '../topology/model.ts'
 import type {ClusterSketch, SketchedNode} from './cluster-sketch.ts'
 import type {SlotMove} from './plan.ts'
 
@@ -170,7 +170,7 @@ function labeller(before: ClusterSketch, topology: Topology): (id: NodeId) => st
   return (id) => {
     const now = topology.nodesById.get(id)
     const place =
-      now && now.address.port !== 0 ? formatAddress(now.address) : (addressThen.get(id) ?? 'an unknown node')
+      now && !isPlaceless(now.address) ? formatAddress(now.address) : (addressThen.get(id) ?? 'an unknown node')
     return `${place} (${id.slice(0, 8)})`
   }
 }

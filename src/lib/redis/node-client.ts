@@ -21,6 +21,7 @@ import type {
 } from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
+import type {Passage} from '../topology/inside-address.ts'
 import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
@@ -65,6 +66,7 @@ const AWAKE_SECONDS = 10
 
 export class NodeClient implements NodePort {
   readonly address: NodeAddress
+  readonly resolvedAddress: NodeAddress
   readonly internalAddress: NodeAddress | undefined
   readonly #options: WireOptions
   readonly #control: Wire
@@ -81,16 +83,11 @@ export class NodeClient implements NodePort {
   #restoringBytes = 0
   #isClosed = false
 
-  constructor(
-    id: NodeId,
-    address: NodeAddress,
-    internalAddress: NodeAddress | undefined,
-    control: Wire,
-    options: WireOptions,
-  ) {
+  constructor(id: NodeId, address: NodeAddress, {resolved, internal}: Passage, control: Wire, options: WireOptions) {
     this.#id = id
     this.address = address
-    this.internalAddress = internalAddress
+    this.resolvedAddress = resolved
+    this.internalAddress = internal
     this.#control = control
     control.expectNode(id)
     this.#options = options
@@ -132,6 +129,7 @@ export class NodeClient implements NodePort {
     const view = {
       id: this.id,
       dialled: this.address,
+      resolved: this.resolvedAddress,
       internal: this.internalAddress,
       entries: understood(this.address, ['CLUSTER', 'NODES'], nodes, (reply) => parseNodes(textIn(reply))),
       clusterInfo: understood(this.address, CLUSTER_INFO, clusterInfo, readClusterInfo),

@@ -6,7 +6,8 @@
 import type {Duplex} from 'node:stream'
 import {Redis, type RedisOptions} from 'ioredis'
 import {NodeError, type NodeFailure} from '../errors.ts'
-import {formatAddress, type NodeAddress} from '../topology/model.ts'
+import {canonicalHost} from '../topology/canonical-host.ts'
+import {formatAddress, isSocket, type NodeAddress} from '../topology/model.ts'
 import {Conversation, ProtocolFailure} from './conversation.ts'
 import type {Argument} from './encode-command.ts'
 import type {Login} from './logins.ts'
@@ -48,6 +49,7 @@ export class Wire {
   /** Connections with TLS that the server's machine has taken, whatever came of them. */
   readonly #taken = new WeakSet<Redis>()
   #spokeAtMs = Number.NEGATIVE_INFINITY
+  #peer: NodeAddress | undefined
   #wantsLogin = false
   #isClosed = false
   #expectedId: string | undefined
@@ -63,6 +65,16 @@ export class Wire {
   /** True once the server has taken a login. */
   get wantsLogin(): boolean {
     return this.#wantsLogin
+  }
+
+  /** Servers speak no TLS on a socket. */
+  get #tls(): TlsOptions | undefined {
+    return isSocket(this.#address) ? undefined : this.#options.tls
+  }
+
+  /** To which IP the last connection led. */
+  get peer(): NodeAddress | undefined {
+    return this.#peer
   }
 
   /** Is it open, and has it sent a command in this time? */
@@ -154,8 +166,9 @@ export class Wire {
       this.onBroken?.()
     })
     const opening = redis.connect()
-    if (this.#options.tls) this.#noteWhenTaken(redis)
+    if (this.#tls) this.#noteWhenTaken(redis)
     await this.#within(this.#options.connectTimeoutMs + 500, redis, opening)
+    this.#peer = peerOf(redis.stream)
     // From here on nothing goes through ioredis, whose traces and errors would tell the password.
     const conversation = new Conversation(redis.stream, {
       translate: (error) => this.#translate(error, redis),
@@ -209,11 +222,11 @@ export class Wire {
   }
 
   #redisOptions(): RedisOptions {
-    const {tls, hosts = [], connectTimeoutMs} = this.#options
+    const {hosts = [], connectTimeoutMs} = this.#options
     const {host, port} = this.#address
+    const tls = this.#tls
     return {
-      host,
-      port,
+      ...(isSocket(this.#address) ? {path: host} : {host, port}),
       lazyConnect: true,
       retryStrategy: () => null,
       reconnectOnError: null,
@@ -281,7 +294,7 @@ export class Wire {
 
   #notRedis({message, received}: ProtocolFailure): NodeError {
     const address = formatAddress(this.#address)
-    if (this.#options.tls === undefined && received[0] === TLS_ALERT && received[1] === TLS_MAJOR) {
+    if (this.#tls === undefined && received[0] === TLS_ALERT && received[1] === TLS_MAJOR) {
       return this.#failure('not-redis', `${address} speaks TLS`, ['Add --tls'])
     }
     const [, what] = OTHER_SERVERS.find(([start]) => received.toString('latin1').startsWith(start)) ?? []
@@ -306,6 +319,14 @@ export class Wire {
     switch (reason.code) {
       case 'ECONNREFUSED':
         return this.#failure('refused', `${address} refused the connection: nothing listens there`)
+      case 'ENOENT':
+      case 'ENAMETOOLONG':
+      case 'EINVAL':
+        return this.#failure('unresolved', `there is no socket ${address}`)
+      case 'EACCES':
+        return this.#failure('refused', `we may not open the socket ${address}`, [
+          'Run rcluster as a user who may, or let others with unixsocketperm on the server',
+        ])
       case 'ENOTFOUND':
       case 'EAI_AGAIN':
         return this.#failure('unresolved', `the name ${this.#address.host} does not resolve`)
@@ -331,14 +352,20 @@ export class Wire {
       default:
         break
     }
-    if (this.#options.tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
-      const {text: why, suggestions} = tlsFailure(reason, {hasCertificate: this.#options.tls.cert !== undefined})
+    if (this.#tls && (/^ERR_|CERT|SSL/.test(reason.code ?? '') || /certificate|ssl|tls/i.test(text))) {
+      const {text: why, suggestions} = tlsFailure(reason, {hasCertificate: this.#tls.cert !== undefined})
       return this.#failure('tls', `TLS to ${address} failed: ${withoutControls(why)}`, suggestions)
     }
     if (/connection is closed|isn't writeable|stream/i.test(text))
       return this.#failure('closed', `${address} closed the connection`)
     return this.#failure('closed', `${address}: ${text}`)
   }
+}
+
+/** undefined for what has no IP. */
+function peerOf({remoteAddress, remotePort}: {remoteAddress?: string; remotePort?: number}): NodeAddress | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined
+  return {host: canonicalHost(remoteAddress), port: remotePort}
 }
 
 /** What such a server says when it hears no ClientHello. */

@@ -2,7 +2,7 @@
 import {slotsOfRepair} from '../plan/repair.ts'
 import type {Repair, RepairPlan, RepairRisk, RepairWitness, ReplicaWitness} from '../plan/repair-plan.ts'
 import {formatSlots, parseRanges} from '../slots/slot-ranges.ts'
-import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {formatAddress, isPlaceless, type NodeId, type Topology} from '../topology/model.ts'
 import {formatDuration, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -133,5 +133,5 @@ function describeReplica({offset, wasLinked, linkDownSeconds, keys}: ReplicaWitn
 
 function nameOf(id: NodeId, topology: Topology): string {
   const node = topology.nodesById.get(id)
-  return clean(node && node.address.port !== 0 ? formatAddress(node.address) : id.slice(0, 8))
+  return clean(node && !isPlaceless(node.address) ? formatAddress(node.address) : id.slice(0, 8))
 }

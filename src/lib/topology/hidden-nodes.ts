@@ -2,12 +2,12 @@
  * Which nodes are alive for the others, and out of reach for us only? Behind published ports and firewalls the addresses
  * that nodes announce may lead nowhere from here. Reads a Topology, changes nothing.
  */
-import {isMapped} from './inside-address.ts'
+import {isElsewhere, isMapped, passageTo} from './inside-address.ts'
 import type {ClusterNode, NodeId, Topology} from './model.ts'
 
 /** What tells that the address leads nowhere from here, whatever the server does. */
 const WRONG_ADDRESS: ReadonlySet<string> = new Set(['no-route', 'unresolved', 'wrong-node'])
-/** What may come of a dead server as well: it tells something only where another node is behind a port mapping. */
+/** What may come of a dead server as well: it tells something only where another node is not reached as its peers reach it. */
 const NOBODY_THERE: ReadonlySet<string> = new Set(['refused', 'timeout', 'closed'])
 
 /** Each with a node that has a link to it. */
@@ -15,7 +15,11 @@ export function hiddenNodes(topology: Topology): ReadonlyMap<NodeId, ClusterNode
   const reached = topology.nodes.flatMap((node) =>
     node.reach.kind === 'reached' ? [{node, view: node.reach.view}] : [],
   )
-  const areMapped = reached.some(({view: {dialled, internal}}) => internal !== undefined && isMapped(dialled, internal))
+  const areMapped = reached.some(
+    ({node: {announced}, view}) =>
+      (view.internal !== undefined && isMapped(view.dialled, view.internal)) ||
+      isElsewhere(passageTo(view).resolved, announced),
+  )
   const hidden = new Map<NodeId, ClusterNode>()
   for (const {id, reach} of topology.nodes) {
     if (reach.kind === 'reached') continue

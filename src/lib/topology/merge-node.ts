@@ -28,6 +28,7 @@ export function mergeNode(view: NodeView, own: NodeEntry | undefined, hearsay: H
     address: view.dialled,
     busPort: entry?.busPort || view.dialled.port + 10_000,
     hostname: entry?.hostname,
+    linkedAt: linkedAt(hearsay),
     role: entry?.role ?? 'primary',
     primaryId: entry?.primaryId,
     configEpoch: entry?.configEpoch ?? 0,
@@ -56,6 +57,7 @@ export function mergeUnreachedNode(id: NodeId, hearsay: Hearsay, why: WhyUnreach
     address: announced,
     busPort: addressed?.busPort ?? 0,
     hostname: addressed?.hostname,
+    linkedAt: linkedAt(hearsay),
     role: said?.role ?? 'primary',
     primaryId: said?.primaryId,
     configEpoch: said?.configEpoch ?? 0,
@@ -63,6 +65,21 @@ export function mergeUnreachedNode(id: NodeId, hearsay: Hearsay, why: WhyUnreach
     ranges: said?.ranges ?? [],
     reach,
   }
+}
+
+/** A link that is being opened says nothing yet. */
+function linkedAt(hearsay: Hearsay): NodeAddress | undefined {
+  const told = mostSaid(
+    hearsay,
+    (entry) => formatAddress(entry.announced),
+    (entry) =>
+      hasAddress(entry) &&
+      entry.isLinked &&
+      !entry.isMyself &&
+      !entry.flags.has('suspected') &&
+      !entry.flags.has('failed'),
+  )
+  return told?.announced
 }
 
 function hasAddress(entry: NodeEntry): boolean {

@@ -7,14 +7,24 @@ import type {SlotRanges} from '../slots/slot-ranges.ts'
 /** A node's own name for itself: 40 lower-case hex digits. */
 export type NodeId = string
 
-/** Where clients reach a server. IPv6 hosts are kept without brackets. */
+/** Where clients reach a server. IPv6 hosts are kept without brackets; the host of a Unix socket is its path, its port 0. */
 export interface NodeAddress {
   readonly host: string
   readonly port: number
 }
 
-/** "host:port", an IPv6 host in brackets. */
+export function isSocket({host}: NodeAddress): boolean {
+  return host.startsWith('/')
+}
+
+/** Is there nothing to dial? */
+export function isPlaceless(address: NodeAddress): boolean {
+  return address.port === 0 && !isSocket(address)
+}
+
+/** "host:port", an IPv6 host in brackets; the path of a Unix socket. */
 export function formatAddress({host, port}: NodeAddress): string {
+  if (host.startsWith('/')) return host
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
@@ -117,6 +127,8 @@ export interface NodeView {
   readonly id: NodeId
   /** Where we reached it. */
   readonly dialled: NodeAddress
+  /** To which IP that name led; undefined where it is one. */
+  readonly resolved?: NodeAddress | undefined
   /** By which address of its own, where it tells. */
   readonly internal?: NodeAddress | undefined
   readonly entries: readonly NodeEntry[]
@@ -144,6 +156,8 @@ export interface ClusterNode {
   readonly address: NodeAddress
   readonly busPort: number
   readonly hostname: string | undefined
+  /** Where nodes that are linked to it know it; undefined when none is. */
+  readonly linkedAt: NodeAddress | undefined
   readonly role: Role
   readonly primaryId: NodeId | undefined
   readonly configEpoch: number

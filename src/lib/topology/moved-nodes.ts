@@ -4,7 +4,7 @@
  * nobody can tell anybody. Reads a Topology, changes nothing.
  */
 import {isIP} from 'node:net'
-import {insideAddress} from './inside-address.ts'
+import {insideAddress, isLoopback, passageTo} from './inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeEntry, type NodeId, type Topology} from './model.ts'
 
 export interface MovedNode {
@@ -31,7 +31,8 @@ export function movedNodes(topology: Topology): readonly MovedNode[] {
   const linked = placesOfLinks(topology, known)
   return topology.nodes.flatMap((node) => {
     const at = presentAddress(node)
-    if (!at) return []
+    // Where we are on its host, its loopback address says nothing of where it is for the others.
+    if (!at || (isLoopback(at.host) && !isLoopback(node.announced.host))) return []
     const knownAs = (known.get(node.id) ?? [])
       .map(({by, entry}) => ({by, address: entry.announced}))
       .filter(
@@ -73,8 +74,8 @@ function isCutOff({isLinked, flags}: NodeEntry): boolean {
 /** undefined where only a name is known, or the node was not reached. */
 function presentAddress(node: ClusterNode): NodeAddress | undefined {
   if (node.reach.kind === 'unreachable') return undefined
-  const {dialled, internal} = node.reach.view
-  const {host, port} = insideAddress(dialled, internal)
+  const {resolved, internal} = passageTo(node.reach.view)
+  const {host, port} = insideAddress(resolved, internal)
   // Of its ports the one that it announces: it may have another one for TLS.
   return isIP(host) === 0 ? undefined : {host, port: ownEntry(node)?.announced.port || port}
 }

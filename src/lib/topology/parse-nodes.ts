@@ -6,6 +6,7 @@
 
 import {isSlot} from '../slots/slot.ts'
 import {parseRanges} from '../slots/slot-ranges.ts'
+import {canonicalHost} from './canonical-host.ts'
 import type {NodeAddress, NodeEntry, NodeFlag, NodeId, SlotMark} from './model.ts'
 
 // A thousand nodes tell nearly the same thousand lines. What they tell alike is parsed once and shared, which saves
@@ -127,7 +128,7 @@ function parseEndpoint(
   if (!match || port > 65_535 || busPort > 75_535) throw badLine(line, `has a bad address "${endpoint}"`)
   const told = match[1]!.replace(/^\[(.*)\]$/, '$1')
   // Servers of two families that meet were seen to tell an ID there, and what follows it in memory, until they know.
-  const host = isHost(told) ? told : ''
+  const host = isHost(told) ? canonicalHost(told) : ''
   // Proxies and Redis before 7 may leave the hostname out and go on with key=value at once.
   const named = more[0] === undefined || more[0] === '' || more[0].includes('=') ? undefined : more[0]
   // No server takes such a one; the cluster is looked after without it.

@@ -5,6 +5,7 @@ import {formatRanges, type SlotRange, type SlotRanges} from '../slots/slot-range
 import {
   type ClusterNode,
   formatAddress,
+  isPlaceless,
   type NodeAddress,
   type NodeId,
   type NodeView,
@@ -149,7 +150,7 @@ function isLoopbackName(host: string): boolean {
 
 /** "127.0.0.1:7000 (07c37dfe)" */
 export function labelNode(node: ClusterNode): string {
-  const place = node.address.port === 0 ? 'noaddr' : formatAddress(node.address)
+  const place = isPlaceless(node.address) ? 'noaddr' : formatAddress(node.address)
   return `${place} (${node.id.slice(0, 8)})`
 }
 

@@ -33,6 +33,14 @@ const accepted: readonly Row[] = [
   {line: '-p 7000 --cluster info', asks: 'info 127.0.0.1:7000'},
   {line: '-h ::1 --cluster info', asks: 'info [::1]:6379'},
   {line: '-h 10.0.0.1 -p 9 --cluster check 10.0.0.2:7000', asks: 'check 10.0.0.2:7000'},
+  {line: '-s /tmp/socket --cluster check', asks: 'check /tmp/socket'},
+  {line: '-h 10.0.0.1 -p 9 -s /tmp/socket --cluster info', asks: 'info /tmp/socket'},
+  {line: '--cluster check /tmp/socket', asks: 'check /tmp/socket'},
+  {
+    line: '-u unix://me:word@/tmp/socket --cluster check',
+    asks: 'check /tmp/socket',
+    flags: {user: 'me', password: 'word'},
+  },
   {line: '-s /tmp/socket --cluster check 10.0.0.2:7000', asks: 'check 10.0.0.2:7000'},
   {
     line: '--cluster create 127.0.0.1:7000 localhost:7001 [::1]:7002 --cluster-replicas 0',

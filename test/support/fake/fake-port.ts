@@ -36,7 +36,6 @@ import {clusterInfoOf, viewOf} from './view.ts'
 
 export class FakePort implements NodePort {
   readonly address: NodeAddress
-  readonly internalAddress: NodeAddress
   readonly peerLogin = undefined
   readonly #cluster: FakeCluster
   readonly #server: FakeServer
@@ -46,9 +45,16 @@ export class FakePort implements NodePort {
 
   constructor(cluster: FakeCluster, server: FakeServer) {
     this.address = server.address
-    this.internalAddress = server.address
     this.#cluster = cluster
     this.#server = server
+  }
+
+  get resolvedAddress(): NodeAddress {
+    return this.#server.seenAt ?? this.#server.address
+  }
+
+  get internalAddress(): NodeAddress {
+    return this.resolvedAddress
   }
 
   get id(): NodeId {

@@ -64,6 +64,8 @@ export class FakeServer {
   readonly forbidden = new Set<string>()
   /** What it says beside or instead of what the fake knows by itself. */
   infoOverrides: Partial<ServerInfo> = {}
+  /** Another address of its host: the tool reaches it there, and no other server does. */
+  seenAt: NodeAddress | undefined
   /** How it can move whole slots at once. */
   atomicFamily: AtomicFamily | undefined
   /** For want of good replicas. */

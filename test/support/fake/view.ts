@@ -22,6 +22,7 @@ export function viewOf(server: FakeServer, isReachable: (id: NodeId) => boolean)
   return {
     id: server.id,
     dialled: server.address,
+    ...(server.seenAt ? {resolved: server.seenAt, internal: server.seenAt} : {}),
     entries: entriesOf(server, isReachable),
     clusterInfo: clusterInfoOf(server),
     serverInfo: {

@@ -39,13 +39,14 @@ const NO_EFFECT: readonly string[] = [
   ...['--no-auth-warning', '-4', '-6', '-2', '-3', '-c', '-e', '--raw', '--no-raw', '--csv', '--json'],
   ...['--quoted-json', '--quoted-input', '--mptcp', '--rdma'],
 ]
-const NO_EFFECT_OF_VALUE: readonly string[] = [...['-s', '-n', '-r', '-i', '-d', '-D', '--show-pushes']]
+const NO_EFFECT_OF_VALUE: readonly string[] = [...['-n', '-r', '-i', '-d', '-D', '--show-pushes']]
 
 export const DROP_IN_OPTIONS: ReadonlyMap<string, DropInOption> = new Map<string, DropInOption>([
   ...NO_EFFECT.map((token): [string, DropInOption] => [token, {takes: 'nothing'}]),
   ...NO_EFFECT_OF_VALUE.map((token): [string, DropInOption] => [token, {takes: 'value'}]),
   ['-h', {takes: 'value', flag: 'host'}],
   ['-p', {takes: 'value', flag: 'port', read: wholeNumber(1, 65_535)}],
+  ['-s', {takes: 'value', flag: 'socket'}],
   ['-u', {takes: 'url'}],
   ['-a', {takes: 'value', flag: 'password'}],
   ['--pass', {takes: 'value', flag: 'password'}],

@@ -6,7 +6,7 @@
  * would drop.
  */
 import {UsageError} from '../../errors.ts'
-import {formatAddress} from '../../topology/model.ts'
+import {formatAddress, isSocket} from '../../topology/model.ts'
 import {parseAddress, parseNodeReference} from '../node-argument.ts'
 import {DROP_IN_OPTIONS, type DropInOption} from './options.ts'
 
@@ -56,6 +56,7 @@ export function parseDropInArgv(argv: readonly string[], env: Environment): Drop
   const words = readWords(read.subcommand, read.words, flags)
   flags.delete('host')
   flags.delete('port')
+  flags.delete('socket')
   return {subcommand: read.subcommand, words, flags: Object.fromEntries(flags)}
 }
 
@@ -171,10 +172,15 @@ function readOption(
 
 function readUrl(text: string, flags: Map<string, FlagValue>): void {
   const reference = prefixed(() => parseNodeReference(text))
-  if (reference.kind !== 'address' || reference.tls === undefined) throw new UsageError('Invalid URI scheme')
+  if (reference.kind !== 'address') throw new UsageError('Invalid URI scheme')
   const {address, tls, username, password} = reference
-  flags.set('host', address.host)
-  flags.set('port', String(address.port))
+  if (tls === undefined && !isSocket(address)) throw new UsageError('Invalid URI scheme')
+  if (isSocket(address)) {
+    flags.set('socket', address.host)
+  } else {
+    flags.set('host', address.host)
+    flags.set('port', String(address.port))
+  }
   if (tls) flags.set('tls', true)
   if (username) flags.set('user', username)
   if (password) flags.set('password', password)
@@ -183,10 +189,12 @@ function readUrl(text: string, flags: Map<string, FlagValue>): void {
 function readWords(subcommand: string, typed: readonly string[], flags: ReadonlyMap<string, FlagValue>): string[] {
   const {least, most, addresses} = SUBCOMMANDS.get(subcommand)!
   const words = [...typed]
-  const isElsewhere = words.length === 0 && (flags.has('host') || flags.has('port'))
+  const isElsewhere = words.length === 0 && ['host', 'port', 'socket'].some((name) => flags.has(name))
   if (addresses === 'seed' && isElsewhere) {
     const host = String(flags.get('host') ?? '127.0.0.1')
-    words.push(formatAddress({host, port: Number(flags.get('port') ?? 6379)}))
+    const address = formatAddress({host, port: Number(flags.get('port') ?? 6379)})
+    // As there: a socket goes before host and port.
+    words.push(String(flags.get('socket') ?? address))
   }
   const isLastFromStdin = flags.has('stdin-last')
   const count = words.length + (isLastFromStdin ? 1 : 0)
@@ -207,7 +215,7 @@ export function readSeed([host = '', port]: readonly string[]): string {
 
 /** "host:port", "[v6]:port", with "@busport" or without; a port must be there. */
 function readAddress(text: string): string {
-  if (!/:\d+(@.*)?$/.test(text)) throw new UsageError(NO_ADDRESS)
+  if (!/^\.{0,2}\/|:\d+(@.*)?$/.test(text)) throw new UsageError(NO_ADDRESS)
   try {
     return formatAddress(parseAddress(text))
   } catch (error) {
