@@ -113,16 +113,16 @@ forEachTerrain('slots of a node', ({open, hasSlotStats}) => {
   })
 
   it('tells the load of its own slots, as far as it measures that', async () => {
-    await ground.set(0, keyOf(21, 'a'), 'x')
-    await ground.set(0, keyOf(21, 'b'), 'x')
+    await ground.set(0, keyOf(41, 'a'), 'x')
+    await ground.set(0, keyOf(41, 'b'), 'x')
     if (!hasSlotStats) {
-      expect(await source.readSlotStats({start: 21, end: 22})).toBeUndefined()
+      expect(await source.readSlotStats({start: 41, end: 42})).toBeUndefined()
       return
     }
     const unmeasured = {memoryBytes: undefined, cpuMicroseconds: undefined, networkBytes: undefined}
-    expect(await source.readSlotStats({start: 21, end: 22})).toEqual([
-      {slot: 21, keys: 2, ...unmeasured},
-      {slot: 22, keys: 0, ...unmeasured},
+    expect(await source.readSlotStats({start: 41, end: 42})).toEqual([
+      {slot: 41, keys: 2, ...unmeasured},
+      {slot: 42, keys: 0, ...unmeasured},
     ])
     expect(await source.readSlotStats({start: 16_000, end: 16_383})).toEqual([])
     expect((await target.readSlotStats({start: 0, end: 16_383}))?.length).toBe(5462)
