@@ -7,6 +7,8 @@ import {afterAll, beforeAll, expect, test} from 'vitest'
 import {captureRuns, commandIds, runWithin} from '../support/in-process.ts'
 
 const TIMES = Number(process.env['RCLUSTER_TEST_FUZZ'] ?? 1)
+/** In CI always the same words: what is new is looked for where somebody looks at it. */
+const SEEDED = process.env['CI'] && TIMES === 1 ? {seed: 4711} : {}
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-words-'))
 const cwd = process.cwd()
 afterAll(() => {
@@ -66,7 +68,8 @@ const word = fc.oneof(
       '--no-such',
     ],
   ),
-  fc.string({unit: 'binary', maxLength: 10}),
+  // No system hands over an argument with a NUL in it.
+  fc.string({unit: 'binary', maxLength: 10}).map((text) => text.replaceAll('\0', '')),
 )
 
 test.each(commandIds.filter((id) => !/^(local|drop-in):/.test(id)))('rcluster %s', async (id) => {
@@ -80,6 +83,6 @@ test.each(commandIds.filter((id) => !/^(local|drop-in):/.test(id)))('rcluster %s
       expect(told).not.toContain(SECRET)
       if (words.includes('--json') && code !== 0 && stdout !== '') expect(JSON.parse(stdout)).toBeTypeOf('object')
     }),
-    {numRuns: 25 * TIMES},
+    {numRuns: 25 * TIMES, ...SEEDED},
   )
 })
