@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 import {type Catalogue, translateArgv} from '../../src/lib/cli/argv.ts'
-import {nearestWord} from '../../src/lib/cli/nearest-word.ts'
 import {UsageError} from '../../src/lib/errors.ts'
+import {nearestWord} from '../../src/lib/nearest-word.ts'
 
 const commands = ['create', 'check', 'info', 'reshard', 'rebalance', 'local:up', 'local:down', 'add-node']
 const catalogue: Catalogue = {

@@ -1,6 +1,6 @@
 /** What was typed, in the order that oclif wants: the command's ID, then everything else. Pure. */
 import {UsageError} from '../errors.ts'
-import {nearestWord} from './nearest-word.ts'
+import {nearestWord} from '../nearest-word.ts'
 
 export interface Catalogue {
   /** "reshard", "local:up"; what may be typed, aliases included. */

@@ -1,6 +1,6 @@
 /** Which of our errors is this? Everything that was thrown becomes a ClusterError, oclif's parse errors included. */
 import {ClusterError, InternalError, UsageError} from '../errors.ts'
-import {nearestWord} from './nearest-word.ts'
+import {nearestWord} from '../nearest-word.ts'
 
 /** What oclif's parse errors carry; each kind is told by what it has, since a bundler may rename classes. */
 interface ParseErrorFacts {

@@ -245,14 +245,15 @@ export class ClusterSession {
 
   /**
    * The member that `text` names: an ID, a unique prefix of one, an address by any name that leads to it, a hostname.
+   * `mayAsk`: where no node goes by the address, whoever answers there is asked who it is.
    * @throws UsageError when nothing in this cluster is meant by it; NodeError when it is a server that says no to us.
    */
-  async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
+  async findNode(text: string, address?: NodeAddress, {mayAsk = true} = {}): Promise<ClusterNode> {
     const known =
       findNode(this.topology, text) ??
       (address && (findNode(this.topology, formatAddress(address)) ?? findFormer(this.topology, address)))
     if (known) return known
-    if (!address) return requireNode(this.topology, text)
+    if (!address || !mayAsk) return requireNode(this.topology, text)
     let port: NodePort
     try {
       port = await this.#port.connect(address)
