@@ -10,6 +10,7 @@ const catalogue: Catalogue = {
   flag: (token) =>
     ['--seed', '-a', '--json', '--quiet'].includes(token) ? {takesValue: ['--seed', '-a'].includes(token)} : undefined,
   names: commands.map((id) => id.replace(':', ' ')),
+  flagNames: ['--seed', '--json', '--quiet', '--password'],
 }
 
 test.each([
@@ -49,6 +50,24 @@ test.each([
     expect((error as Error).message).toContain(message)
     expect((error as UsageError).suggestions).toEqual([suggestion])
   }
+})
+
+test('the flag that was probably meant is suggested', () => {
+  const suggestionsFor = (flag: string): unknown => {
+    try {
+      return translateArgv([flag, 'its-value', 'info'], catalogue)
+    } catch (error) {
+      return (error as UsageError).suggestions
+    }
+  }
+  expect(suggestionsFor('--passwrod')).toEqual(['Did you mean --password?'])
+  expect(suggestionsFor('--frobnicate')).toEqual(['rcluster --help'])
+  expect(suggestionsFor('-z')).toEqual(['rcluster --help'])
+})
+
+test('no more edits than are allowed', () => {
+  expect(nearestWord('cache-7.example.org', ['cache-1.example.com'], 2)).toBeUndefined()
+  expect(nearestWord('cahce-1.example.com', ['cache-1.example.com'], 2)).toBe('cache-1.example.com')
 })
 
 test('a mistyped flag is named, and what may be its secret is not', () => {
