@@ -10,6 +10,7 @@ import type {ConnectionOptions} from '../redis/connection-options.ts'
 import {type ChosenContext, chooseContext, strangersTo} from '../state/contexts.ts'
 import {knownAddresses, rememberNodes} from '../state/known-addresses.ts'
 import {isAlive, readRuns} from '../state/run-journal.ts'
+import {noteSeenNodes} from '../state/seen-nodes.ts'
 import {hiddenNodes} from '../topology/hidden-nodes.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {listNodes} from '../topology/queries.ts'
@@ -59,7 +60,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     return session
   }
 
-  /** When the command ends, where the nodes of this cluster were reached that announce something else. */
+  /** When the command ends: which nodes there are, and where those were reached that announce something else. */
   protected rememberAddresses(session: ClusterSession): void {
     this.#session = session
   }
@@ -330,6 +331,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   #noteAddresses(): void {
     if (!this.#session || !this.#isRemembering) return
     const {topology} = this.#session
+    noteSeenNodes(process.env, topology, this.#isContextUsed ? this.#context?.name : undefined, new Date())
     // Half of the way is no use to the next command.
     if (hiddenNodes(topology).size > 0) return
     const mapped = this.#session.mappedNodes()
