@@ -24,7 +24,8 @@ function readTable(): CommandTable {
 }
 
 function readMemory(): Memory {
-  const isRemembering = process.env['RCLUSTER_REMEMBER'] !== '0'
+  // As the flag of that variable is read.
+  const isRemembering = /^(1|true|yes|y|on)$/i.test(process.env['RCLUSTER_REMEMBER'] ?? '1')
   const clusters = isRemembering ? readSeenClusters(process.env, new Date()) : []
   try {
     const {byName, standard} = readContexts(process.env)
