@@ -25,7 +25,7 @@ function readTable(): CommandTable {
 
 function readMemory(): Memory {
   // As the flag of that variable is read.
-  const isRemembering = /^(1|true|yes|y|on)$/i.test(process.env['RCLUSTER_REMEMBER'] ?? '1')
+  const isRemembering = /^(1|true|yes|y)$/i.test(process.env['RCLUSTER_REMEMBER'] ?? '1')
   const clusters = isRemembering ? readSeenClusters(process.env, new Date()) : []
   try {
     const {byName, standard} = readContexts(process.env)
