@@ -29,6 +29,7 @@ async function bundle() {
     // scripts/demo.js starts its servers through local/instances.
     entryPoints: [
       'src/cli.ts',
+      'src/complete.ts',
       'src/lib/local/instances.ts',
       ...commands.map((name) => path.join('src/commands', name)),
     ],

@@ -14,9 +14,10 @@ const KEYS = 200_000
 const FILLER = 'v'.repeat(100)
 const started = performance.now()
 const home = mkdtempSync(path.join(os.tmpdir(), 'rcluster-demo-'))
-const env = {...process.env, XDG_STATE_HOME: home}
+const env = {...process.env, XDG_STATE_HOME: home, XDG_CONFIG_HOME: home}
 // What the person uses elsewhere must not lead the demo to another cluster.
-for (const name of ['RCLUSTER_SEED', 'RCLUSTER_PASSWORD', 'REDISCLI_AUTH', 'VALKEYCLI_AUTH']) delete env[name]
+for (const name of ['RCLUSTER_SEED', 'RCLUSTER_CONTEXT', 'RCLUSTER_PASSWORD', 'REDISCLI_AUTH', 'VALKEYCLI_AUTH'])
+  delete env[name]
 
 let local
 let writer

@@ -92,5 +92,6 @@ function catalogueOf(config: Config): Catalogue {
     isTopic: (name) => config.findTopic(name) !== undefined,
     flag: (token) => flags.get(token),
     names: config.commands.filter(({hidden}) => !hidden).map(({id}) => id.replaceAll(':', ' ')),
+    flagNames: [...flags.keys()].filter((token) => token.startsWith('--')),
   }
 }

@@ -23,8 +23,15 @@ const SCRIPT = `TIMEFORMAT='%3R %3U %3S'
 
 /** What a person has set for other clusters must not lead the contenders astray. */
 function environment(stateHome) {
-  const env = {...process.env, XDG_STATE_HOME: stateHome, NO_COLOR: '1'}
-  for (const name of ['RCLUSTER_SEED', 'RCLUSTER_PASSWORD', 'REDISCLI_AUTH', 'VALKEYCLI_AUTH', 'NODE_OPTIONS']) {
+  const env = {...process.env, XDG_STATE_HOME: stateHome, XDG_CONFIG_HOME: stateHome, NO_COLOR: '1'}
+  for (const name of [
+    'RCLUSTER_SEED',
+    'RCLUSTER_CONTEXT',
+    'RCLUSTER_PASSWORD',
+    'REDISCLI_AUTH',
+    'VALKEYCLI_AUTH',
+    'NODE_OPTIONS',
+  ]) {
     delete env[name]
   }
   return env

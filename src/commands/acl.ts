@@ -13,6 +13,7 @@ import {
   uniteRights,
 } from '../lib/engine/rights.ts'
 import {UsageError} from '../lib/errors.ts'
+import {nearestWord} from '../lib/nearest-word.ts'
 import {type OptionalRight, type RuleDocument, renderRules} from '../lib/render/rights.ts'
 
 interface AclReport {
@@ -90,7 +91,14 @@ export default class Acl extends BaseCommand<typeof Acl> {
     const unknown = named.find((name) => !known.includes(name))
     if (unknown === undefined && named.length > 0) return [...new Set(named)]
     const what = unknown === undefined ? 'no command was named' : `no rule is known for "${unknown}"`
-    throw new UsageError(what, {suggestions: [`One or more of: ${known.join(', ')}`, 'rcluster acl --all']})
+    const nearest = unknown === undefined ? undefined : nearestWord(unknown, known)
+    throw new UsageError(what, {
+      suggestions: [
+        ...(nearest ? [`Did you mean "${nearest}"?`] : []),
+        `One or more of: ${known.join(', ')}`,
+        'rcluster acl --all',
+      ],
+    })
   }
 }
 

@@ -238,8 +238,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     if (others.length > 0 && this.flags.seed === undefined && parseNodeReference(first).kind === 'address') {
       return {seeds: [first], victims: others}
     }
-    const isLoneAddress =
-      this.flags.seed === undefined && !process.env['RCLUSTER_SEED'] && parseNodeReference(first).kind === 'address'
+    const isLoneAddress = !this.isClusterNamed && parseNodeReference(first).kind === 'address'
     return {seeds: isLoneAddress ? [first] : undefined, victims: words}
   }
 }

@@ -94,7 +94,7 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
         throw new UsageError('FROM TO COUNT already says what --from, --to, --slots and --slots-list would say')
       }
       const addresses = [source, target].filter((word) => parseNodeReference(word).kind === 'address')
-      const seeds = this.flags.seed || addresses.length === 0 ? undefined : addresses
+      const seeds = this.isNamedByFlag || addresses.length === 0 ? undefined : addresses
       return {seeds, from: [source], to: target, amount: {count: parsePositiveInteger(count, 'COUNT', SLOT_COUNT)}}
     }
     const hasFlags = [from, to, slots, slotsList].some((flag) => flag !== undefined)

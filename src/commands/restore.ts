@@ -172,7 +172,7 @@ export default class Restore extends PlannedCommand<typeof Restore> {
       .filter((one) => one !== '')
     if (nodes.length > 0) return {sources: words.slice(0, files), nodes}
     // Never 127.0.0.1:6379 by default: it is written to.
-    if (this.flags.seed === undefined && !process.env['RCLUSTER_SEED']) {
+    if (!this.isClusterNamed) {
       throw new UsageError('the nodes to restore into are not named', {
         suggestions: [`rcluster restore ${words.join(' ')} NODE…`],
       })

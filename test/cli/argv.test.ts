@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest'
 import {type Catalogue, translateArgv} from '../../src/lib/cli/argv.ts'
-import {nearestWord} from '../../src/lib/cli/nearest-word.ts'
 import {UsageError} from '../../src/lib/errors.ts'
+import {nearestWord} from '../../src/lib/nearest-word.ts'
 
 const commands = ['create', 'check', 'info', 'reshard', 'rebalance', 'local:up', 'local:down', 'add-node']
 const catalogue: Catalogue = {
@@ -10,6 +10,7 @@ const catalogue: Catalogue = {
   flag: (token) =>
     ['--seed', '-a', '--json', '--quiet'].includes(token) ? {takesValue: ['--seed', '-a'].includes(token)} : undefined,
   names: commands.map((id) => id.replace(':', ' ')),
+  flagNames: ['--seed', '--json', '--quiet', '--password'],
 }
 
 test.each([
@@ -49,6 +50,24 @@ test.each([
     expect((error as Error).message).toContain(message)
     expect((error as UsageError).suggestions).toEqual([suggestion])
   }
+})
+
+test('the flag that was probably meant is suggested', () => {
+  const suggestionsFor = (flag: string): unknown => {
+    try {
+      return translateArgv([flag, 'its-value', 'info'], catalogue)
+    } catch (error) {
+      return (error as UsageError).suggestions
+    }
+  }
+  expect(suggestionsFor('--passwrod')).toEqual(['Did you mean --password?'])
+  expect(suggestionsFor('--frobnicate')).toEqual(['rcluster --help'])
+  expect(suggestionsFor('-z')).toEqual(['rcluster --help'])
+})
+
+test('no more edits than are allowed', () => {
+  expect(nearestWord('cache-7.example.org', ['cache-1.example.com'], 2)).toBeUndefined()
+  expect(nearestWord('cahce-1.example.com', ['cache-1.example.com'], 2)).toBe('cache-1.example.com')
 })
 
 test('a mistyped flag is named, and what may be its secret is not', () => {

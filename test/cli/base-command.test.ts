@@ -173,6 +173,11 @@ describe('bad words end with exit code 2 and one clear line', () => {
     expect(stderr.split('\n')[0]).toBe(`Error: ${message}`)
     expect({stdout, exitCode}).toEqual({stdout: '', exitCode: 2})
   })
+
+  test('the value that was probably meant is suggested', async () => {
+    expect((await probe('ok', '--mood', 'godo')).stderr).toContain('Did you mean --mood good?')
+    expect((await probe('ok', '--mood', 'ugly')).stderr).not.toContain('Did you mean')
+  })
 })
 
 describe('questions', () => {

@@ -17,6 +17,7 @@ afterAll(() => {
 })
 beforeAll(() => {
   process.env['XDG_STATE_HOME'] = folder
+  process.env['XDG_CONFIG_HOME'] = folder
   process.env['NO_COLOR'] = '1'
   // Nothing listens there; what is written goes to a folder of ours.
   process.env['RCLUSTER_SEED'] = '127.0.0.1:1'

@@ -12,6 +12,7 @@ const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-hostile-'))
 
 beforeAll(async () => {
   process.env['XDG_STATE_HOME'] = folder
+  process.env['XDG_CONFIG_HOME'] = folder
   process.env['NO_COLOR'] = '1'
   writeFileSync(path.join(folder, 'empty.rdb'), Buffer.from('REDIS0011\xff\0\0\0\0\0\0\0\0', 'latin1'))
   captureRuns()

@@ -78,7 +78,7 @@ function launch(program: string, args: readonly string[], {env, input, isInputOp
 }
 
 /**
- * With a state folder of its own: runs that were cut off are nobody else's business. `prefix` stands before the command
+ * With folders of its own for state and contexts: runs that were cut off are nobody else's business. `prefix` stands before the command
  * where it is to run on another host.
  */
 export function openRcluster({prefix = []}: {readonly prefix?: readonly string[]} = {}): Rcluster {
@@ -86,7 +86,9 @@ export function openRcluster({prefix = []}: {readonly prefix?: readonly string[]
   const environment = (env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
     ...process.env,
     XDG_STATE_HOME: state,
+    XDG_CONFIG_HOME: state,
     RCLUSTER_SEED: undefined,
+    RCLUSTER_CONTEXT: undefined,
     NO_COLOR: '1',
     ...env,
   })

@@ -62,6 +62,21 @@ test.each([
   }
 })
 
+test.each([
+  {text: 'tow.lab', meant: 'Did you mean Two.lab?'},
+  {text: 'two.lba:7001', meant: 'Did you mean Two.lab:7001?'},
+  {text: 'two.lba:7002', meant: undefined},
+  {text: 'one.lan', meant: undefined},
+  {text: '10.0.0.3:7001', meant: undefined},
+])('near an announced hostname: $text', ({text, meant}) => {
+  try {
+    requireNode(topology, text)
+    expect.unreachable()
+  } catch (error) {
+    expect((error as UsageError).suggestions.find((one) => one.startsWith('Did you mean'))).toBe(meant)
+  }
+})
+
 test('an ambiguous prefix names the candidates', () => {
   expect(() => findNode(topology, 'd')).toThrow(UsageError)
   expect(() => findNode(topology, 'd')).toThrow(

@@ -10,7 +10,7 @@ interface StatusReport {
 
 export default class LocalStatus extends BaseCommand<typeof LocalStatus> {
   static override summary = 'Show the servers that "local up" started.'
-  static override description = 'Exit code 0, whether or not they run: --json tells which do.'
+  static override description = 'Exit codes: 0, whether or not they run: --json tells which do.'
   static override usage = 'local status'
   static override examples = ['<%= config.bin %> local status']
 

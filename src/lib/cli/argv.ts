@@ -1,6 +1,6 @@
 /** What was typed, in the order that oclif wants: the command's ID, then everything else. Pure. */
 import {UsageError} from '../errors.ts'
-import {nearestWord} from './nearest-word.ts'
+import {nearestWord} from '../nearest-word.ts'
 
 export interface Catalogue {
   /** "reshard", "local:up"; what may be typed, aliases included. */
@@ -10,6 +10,8 @@ export interface Catalogue {
   readonly flag: (token: string) => {readonly takesValue: boolean} | undefined
   /** What to suggest from, with spaces: "local up". */
   readonly names: readonly string[]
+  /** What to suggest from, with dashes. */
+  readonly flagNames: readonly string[]
 }
 
 /**
@@ -32,7 +34,7 @@ export function translateArgv(argv: readonly string[], catalogue: Catalogue): st
   if (catalogue.isCommand(word) || isTopicAlone) return [word, ...argv.filter((_, index) => index !== first)]
   const unknownFlag = argv.slice(0, first).find((token) => token.startsWith('-') && !isKnown(token, catalogue))
   // The word after it may be its value, a secret even: it is not repeated.
-  if (unknownFlag !== undefined) throw new UsageError(`unknown option ${unknownFlag.replace(/=.*$/s, '')}`)
+  if (unknownFlag !== undefined) throw unknownOption(unknownFlag.replace(/=.*$/s, ''), catalogue.flagNames)
   if (!catalogue.isTopic(word)) throw unknownCommand(word, catalogue.names, 'rcluster --help')
   const inTopic = catalogue.names.filter((name) => name.startsWith(`${word} `))
   throw unknownCommand(`${word} ${argv[second!]!}`, inTopic, `rcluster ${word} --help`)
@@ -60,6 +62,13 @@ function indexesOfWords(argv: readonly string[], catalogue: Catalogue): number[]
 function isKnown(token: string, {flag}: Catalogue): boolean {
   if (['--help', '-h', '--version', '-v'].includes(token)) return true
   return flag(token.startsWith('--') ? token.replace(/=.*$/s, '') : token.slice(0, 2)) !== undefined
+}
+
+function unknownOption(flag: string, flagNames: readonly string[]): UsageError {
+  const nearest = flag.startsWith('--') ? nearestWord(flag, flagNames) : undefined
+  return new UsageError(`unknown option ${flag}`, {
+    suggestions: [nearest ? `Did you mean ${nearest}?` : 'rcluster --help'],
+  })
 }
 
 /** `names` share all words but the last with what was typed, and only the last are compared. */

@@ -7,13 +7,16 @@ import {describeWork} from '../engine/lock-entry.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {ClusterError, NodeError, RefusedError, UsageError} from '../errors.ts'
 import type {ConnectionOptions} from '../redis/connection-options.ts'
+import {type ChosenContext, chooseContext, strangersTo} from '../state/contexts.ts'
 import {knownAddresses, rememberNodes} from '../state/known-addresses.ts'
 import {isAlive, readRuns} from '../state/run-journal.ts'
+import {noteSeenNodes} from '../state/seen-nodes.ts'
 import {hiddenNodes} from '../topology/hidden-nodes.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {listNodes} from '../topology/queries.ts'
 import {BaseCommand} from './base-command.ts'
 import {connectionOptionsFrom} from './connection.ts'
+import {fillIn, readContextPassword} from './context-connection.ts'
 import {adviceOnSecretFile} from './credentials.ts'
 import {connectionFlags, outputFlags} from './flags.ts'
 import {lockOwner, publicWords} from './lock-owner.ts'
@@ -32,13 +35,19 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   #askedPassword: string | undefined
   #options: ConnectionOptions | undefined
   #isDefaultSeed = false
+  /** null: not looked for yet. */
+  #chosenContext: ChosenContext | undefined | null = null
+  #contextPassword: Promise<string> | undefined
+  /** How nodes are reached was settled with the context, or without it. */
+  #isContextUsed: boolean | undefined
+  #isSeedOfContext = false
   #lock: ClusterLock | undefined
   #isLockLookedFor = false
   #session: ClusterSession | undefined
 
   /**
-   * Finds the cluster and looks at it once. The seeds, in this order: `seed` (an argument), --seed, RCLUSTER_SEED,
-   * 127.0.0.1:6379.
+   * Finds the cluster and looks at it once. The seeds, in this order: `seed` (an argument), --seed, --context,
+   * RCLUSTER_SEED, RCLUSTER_CONTEXT, the default context, 127.0.0.1:6379.
    * @throws UsageError for a seed that is no address, NodeError when no seed answers.
    */
   protected async openCluster(seed?: string | readonly string[]): Promise<ClusterSession> {
@@ -52,14 +61,14 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     return session
   }
 
-  /** When the command ends, where the nodes of this cluster were reached that announce something else. */
+  /** When the command ends: which nodes there are, and where those were reached that announce something else. */
   protected rememberAddresses(session: ClusterSession): void {
     this.#session = session
   }
 
   /** For commands whose words are nodes: those that are addresses serve as seeds, unless seeds are named otherwise. */
   protected seedsAmong(words: readonly string[]): readonly string[] | undefined {
-    if (this.#connectionFlags.seed !== undefined || process.env['RCLUSTER_SEED']) return undefined
+    if (this.isClusterNamed) return undefined
     const addresses = words.filter((text) => parseNodeReference(text).kind === 'address')
     return addresses.length > 0 ? addresses : undefined
   }
@@ -146,9 +155,16 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     const given = seed === undefined ? [] : typeof seed === 'string' ? [seed] : seed
     // Both may be given: the argument is asked first.
     const words = [...given, ...(this.#connectionFlags.seed ?? []).filter((word) => !given.includes(word))]
+    if (words.length > 0) return words.map((word) => this.parseAddress(word))
+    const context = this.#context
+    if (context?.by === 'line') return this.#seedsOfContext(context)
     const fromEnvironment = (process.env['RCLUSTER_SEED'] ?? '').split(/[\s,]+/).filter((word) => word !== '')
-    const chosen = words.length > 0 ? words : fromEnvironment
-    if (chosen.length > 0) return chosen.map((word) => this.parseAddress(word))
+    if (fromEnvironment.length > 0) {
+      const seeds = fromEnvironment.map((word) => this.parseAddress(word))
+      if (context?.by === 'variable') requireOneName(context, seeds)
+      return seeds
+    }
+    if (context) return this.#seedsOfContext(context)
     const address = {host: '127.0.0.1', port: DEFAULT_PORT}
     this.#isDefaultSeed = true
     this.note(`No seed was named: looking at ${formatAddress(address)}`)
@@ -158,8 +174,74 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   /** An address argument; a URL adds its login and TLS to what `connectionOptions` returns. */
   protected parseAddress(text: string): NodeAddress {
     const reference = parseAddressReference(text)
+    const context = this.#context
+    // Whatever is dialled by an address that was not weighed before would be told the context's password.
+    if (context && this.#isContextUsed) requireOwn(context, [reference.address])
     this.#references.push(reference)
     return reference.address
+  }
+
+  /** Then addresses among the words are not asked where the cluster is. */
+  protected get isNamedByFlag(): boolean {
+    return this.#connectionFlags.seed !== undefined || this.#context?.by === 'line'
+  }
+
+  /** By a flag or RCLUSTER_SEED. */
+  protected get isClusterNamed(): boolean {
+    return this.isNamedByFlag || Boolean(process.env['RCLUSTER_SEED'])
+  }
+
+  /** The words of the line do not tell which cluster is meant. */
+  protected get isSeedOfContext(): boolean {
+    return this.#isSeedOfContext
+  }
+
+  /** Whether one of `addresses` is a seed of the context, be it the default one. */
+  protected isInContext(addresses: readonly string[]): boolean {
+    return addresses.some((address) => this.#context?.context.seeds.includes(address))
+  }
+
+  /** The drop-in form has none, as redis-cli has none. */
+  protected get heedsContexts(): boolean {
+    return true
+  }
+
+  get #context(): ChosenContext | undefined {
+    if (this.#chosenContext === null) {
+      this.#chosenContext = this.heedsContexts ? chooseContext(this.#connectionFlags.context, process.env) : undefined
+    }
+    return this.#chosenContext
+  }
+
+  #seedsOfContext(context: ChosenContext): NodeAddress[] {
+    requireOwn(
+      context,
+      this.#references.map(({address}) => address),
+    )
+    this.#isSeedOfContext = true
+    return context.context.seeds.map((word) => this.parseAddress(word))
+  }
+
+  /** An address that is none of its seeds decides against a context that was not said on the line. */
+  #usedContext(): ChosenContext | undefined {
+    const context = this.#context
+    if (!context) return undefined
+    const [stranger] = strangersTo(
+      context,
+      this.#references.map(({address}) => address),
+    )
+    const isUsed = stranger === undefined
+    if (this.#isContextUsed === undefined && context.by !== 'line') {
+      const [seed, ...others] = context.context.seeds
+      const more = others.length === 0 ? '' : ` and ${others.length} more`
+      this.note(
+        isUsed
+          ? `Using context ${context.name} (${seed}${more})`
+          : `Not using ${described(context)}: ${stranger} is none of its seeds`,
+      )
+    }
+    this.#isContextUsed = isUsed
+    return isUsed ? context : undefined
   }
 
   /**
@@ -168,13 +250,18 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
    */
   protected findNode(cluster: ClusterSession, text: string): Promise<ClusterNode> {
     const {name, address} = this.#nameOf(text)
-    return this.stoppable(cluster.findNode(name, address))
+    return this.stoppable(cluster.findNode(name, address, this.#manners()))
   }
 
   /** As `findNode`, and undefined when it is certain that no member is meant. */
   protected findIfMember(cluster: ClusterSession, text: string): Promise<ClusterNode | undefined> {
     const {name, address} = this.#nameOf(text)
-    return this.stoppable(cluster.findIfMember(name, address))
+    return this.stoppable(cluster.findIfMember(name, address, this.#manners()))
+  }
+
+  /** Whoever is there would be told the password of a context that nobody said. */
+  #manners(): {readonly mayAsk: boolean} {
+    return {mayAsk: !this.#isContextUsed || this.#context?.by === 'line'}
   }
 
   #nameOf(text: string): {name: string; address?: NodeAddress} {
@@ -194,7 +281,12 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     }
     if (!this.#options) this.#warnOfOpenSecrets()
     if (flags.askpass) this.#askedPassword ??= await askSecret('Password: ', this.stopSignal)
-    const options = connectionOptionsFrom(flags, this.#askedPassword, this.#references, process.env)
+    const options = connectionOptionsFrom(
+      await this.#flagsWithContext(),
+      this.#askedPassword,
+      this.#references,
+      process.env,
+    )
     this.#options = {...options, knownAddresses: this.#isRemembering ? knownAddresses(process.env) : undefined}
     return this.#options
   }
@@ -210,6 +302,17 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
       const advice = file === undefined || file === '-' ? undefined : adviceOnSecretFile(file, `--${name}`)
       if (advice !== undefined) this.warnOperator(advice)
     }
+  }
+
+  async #flagsWithContext(): Promise<ConnectionFlags> {
+    const flags = this.#connectionFlags
+    const used = this.#usedContext()
+    if (!used) return flags
+    const {name, context} = used
+    const filled = fillIn(flags, context, this.#references)
+    if (!context.password || !filled.needsPassword) return filled.flags as ConnectionFlags
+    this.#contextPassword ??= readContextPassword(name, context.password, process.env, this.stopSignal)
+    return {...filled.flags, password: await this.#contextPassword} as ConnectionFlags
   }
 
   /** Closed when the command ends, whatever happens. */
@@ -242,6 +345,10 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
       command,
     }
     const suggestions = adviceOn(thrown, facts)
+    const isAboutSettings = ['auth', 'permission', 'tls', 'closed', 'timeout'].includes(failure)
+    if (isAboutSettings && this.#isContextUsed === false && this.#context) {
+      suggestions.unshift(`If this is the cluster of ${described(this.#context)}, add --context ${this.#context.name}`)
+    }
     return new NodeError(failure, address, message, {details, isFromTarget, suggestions, cause})
   }
 
@@ -255,6 +362,7 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   #noteAddresses(): void {
     if (!this.#session || !this.#isRemembering) return
     const {topology} = this.#session
+    noteSeenNodes(process.env, topology, this.#isContextUsed ? this.#context?.name : undefined, new Date())
     // Half of the way is no use to the next command.
     if (hiddenNodes(topology).size > 0) return
     const mapped = this.#session.mappedNodes()
@@ -274,6 +382,35 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   get #connectionFlags(): ConnectionFlags {
     return this.flags as unknown as ConnectionFlags
   }
+}
+
+function described({name, by}: ChosenContext): string {
+  return by === 'default' ? `the default context ${name}` : `the context ${name}`
+}
+
+/** @throws UsageError when the context is not said, and one of the addresses is none of its seeds. */
+function requireOwn(context: ChosenContext, addresses: readonly NodeAddress[]): void {
+  const [stranger] = strangersTo(context, addresses)
+  if (stranger === undefined) return
+  throw new UsageError(
+    `which cluster is meant is not clear: ${stranger} is none of the seeds of ${described(context)}`,
+    {
+      suggestions: [
+        `For the cluster of that context: add --context ${context.name}`,
+        'For another one: name one of its nodes with --seed',
+      ],
+    },
+  )
+}
+
+/** @throws UsageError when the two variables name different seeds. */
+function requireOneName(context: ChosenContext, seeds: readonly NodeAddress[]): void {
+  const [stranger] = strangersTo(context, seeds)
+  if (stranger === undefined) return
+  throw new UsageError(
+    `RCLUSTER_CONTEXT says ${context.name}, and RCLUSTER_SEED ${stranger}, which is none of its seeds`,
+    {suggestions: ['Unset one of the two, or name the cluster on the command line']},
+  )
 }
 
 /** As `seedFromWords`, for commands of which one names all nodes at their new addresses. */

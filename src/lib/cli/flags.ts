@@ -64,6 +64,11 @@ export const connectionFlags = {
     helpValue: 'NODE',
     helpGroup: CONNECTION,
   }),
+  context: Flags.string({
+    summary: 'The cluster, login and TLS that "context add" gave this name; "none": no context. Also RCLUSTER_CONTEXT.',
+    helpValue: 'CONTEXT',
+    helpGroup: CONNECTION,
+  }),
   user: Flags.string({summary: 'ACL user to log in as.', helpValue: 'NAME', helpGroup: CONNECTION}),
   password: Flags.string({
     char: 'a',
@@ -133,7 +138,8 @@ export const connectionFlags = {
     helpGroup: CONNECTION,
   }),
   remember: Flags.boolean({
-    summary: 'Remember where nodes behind mapped addresses were reached, and go by it; RCLUSTER_REMEMBER=0: never.',
+    summary:
+      'Remember where nodes behind mapped addresses were reached, and names of nodes for completion; RCLUSTER_REMEMBER=0: never.',
     default: true,
     allowNo: true,
     env: 'RCLUSTER_REMEMBER',

@@ -1,7 +1,7 @@
 /** Which of our errors is this? Everything that was thrown becomes a ClusterError, oclif's parse errors included. */
 import {stripVTControlCharacters} from 'node:util'
 import {ClusterError, InternalError, UsageError} from '../errors.ts'
-import {nearestWord} from './nearest-word.ts'
+import {nearestWord} from '../nearest-word.ts'
 
 /** What oclif's parse errors carry; each kind is told by what it has, since a bundler may rename classes. */
 interface ParseErrorFacts {
@@ -37,7 +37,10 @@ export function toClusterError(error: unknown, command: string, knownFlags: read
     return new UsageError(`${problem}: ${names}`, {suggestions: [help]})
   }
   const message = withoutParserNoise(error.message)
-  return new UsageError(message.charAt(0).toLowerCase() + message.slice(1), {suggestions: [help]})
+  const meant = similarValue(message)
+  return new UsageError(message.charAt(0).toLowerCase() + message.slice(1), {
+    suggestions: meant ? [meant, help] : [help],
+  })
 }
 
 /** An error that is none of ours is a fault of ours, whatever threw it. */
@@ -53,6 +56,13 @@ function similarFlags(flags: readonly string[], knownFlags: readonly string[]): 
     const nearest = nearestWord(flag.replace(/^-+/, ''), knownFlags)
     return nearest ? [`Did you mean --${nearest}?`] : []
   })
+}
+
+/** For a value that is none of those that its flag takes: only oclif's message tells the three. */
+function similarValue(message: string): string | undefined {
+  const [, flag, value = '', options = ''] = /^Expected (--\S+?)=(.*) to be one of: (.*)$/s.exec(message) ?? []
+  const nearest = flag && nearestWord(value, options.split(', '))
+  return nearest ? `Did you mean ${flag} ${nearest}?` : undefined
 }
 
 /** oclif puts its own words around the message of an error thrown while a flag's value is read, and dims some. */

@@ -28,7 +28,6 @@ export interface GivenPlan {
 interface OwnFlags {
   readonly out?: string
   readonly yes?: boolean
-  readonly seed?: readonly string[]
 }
 
 export abstract class PlannedCommand<T extends typeof Command = typeof Command> extends ClusterCommand<T> {
@@ -138,7 +137,7 @@ export abstract class PlannedCommand<T extends typeof Command = typeof Command> 
 
   /** What was typed names the cluster by an address, or it did so by a flag or a variable, which are not in the line. */
   #lineForNewPlan(topology: Topology | undefined): string {
-    const isNamed = !this.#ownFlags.seed && !process.env['RCLUSTER_SEED']
+    const isNamed = !this.isClusterNamed && !this.isSeedOfContext
     const flags = {...(this.ctor as typeof ClusterCommand).baseFlags, ...this.ctor.flags}
     const unsaid = Object.fromEntries(
       Object.entries({...changeFlags, ...planFlags}).map(([name, flag]) => [name, {...flag, helpGroup: 'OUTPUT'}]),
@@ -169,7 +168,7 @@ export abstract class PlannedCommand<T extends typeof Command = typeof Command> 
 
   async #openAny({cluster}: PlanFile, seed: string | undefined, leaving: ReadonlySet<NodeId>): Promise<ClusterSession> {
     if (seed !== undefined) return this.openCluster(seed)
-    if (this.#ownFlags.seed || process.env['RCLUSTER_SEED']) return this.openCluster()
+    if (this.isClusterNamed || this.isInContext(cluster.nodes.map(({address}) => address))) return this.openCluster()
     // Those that leave by the plan may have left, and know nobody; primaries are the likeliest to be alive and in step.
     const candidates = cluster.nodes
       .filter(({id, address}) => !leaving.has(id) && parseNodeReference(address).kind === 'address')

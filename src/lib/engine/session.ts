@@ -288,10 +288,11 @@ export class ClusterSession {
 
   /**
    * The member that `text` names: an ID, a unique prefix of one, an address by any name that leads to it, a hostname.
+   * `mayAsk`: where no node goes by the address, whoever answers there is asked who it is.
    * @throws UsageError when nothing in this cluster is meant by it; NodeError when it is a server that says no to us.
    */
-  async findNode(text: string, address?: NodeAddress): Promise<ClusterNode> {
-    const {member, isSomebodyElse} = await this.#whoIs(text, address)
+  async findNode(text: string, address?: NodeAddress, {mayAsk = true} = {}): Promise<ClusterNode> {
+    const {member, isSomebodyElse} = await this.#whoIs(text, address, mayAsk)
     if (member) return member
     if (!address || !isSomebodyElse) return requireNode(this.topology, text)
     throw new UsageError(`${formatAddress(address)} is not a node of the cluster at ${formatAddress(this.seed)}`, {
@@ -300,12 +301,14 @@ export class ClusterSession {
   }
 
   /**
-   * As \`findNode\`, and undefined when it is certain that no member is meant.
+   * As `findNode`, and undefined when it is certain that no member is meant.
    * @throws RefusedError when nobody answers there and one of the members that do not answer may be the one.
    */
-  async findIfMember(text: string, address?: NodeAddress): Promise<ClusterNode | undefined> {
-    const {member, isSomebodyElse} = await this.#whoIs(text, address)
+  async findIfMember(text: string, address?: NodeAddress, {mayAsk = true} = {}): Promise<ClusterNode | undefined> {
+    const {member, isSomebodyElse} = await this.#whoIs(text, address, mayAsk)
     if (member || !address || isSomebodyElse) return member
+    // It may be a member by another name.
+    if (!mayAsk) return requireNode(this.topology, text)
     const silent = this.topology.nodes.filter(({reach}) => reach.kind === 'unreachable')
     if (silent.length === 0) return undefined
     const [which, names] = [silent.length === 1 ? 'which does not answer' : 'which do not answer', listNodes(silent)]
@@ -317,11 +320,12 @@ export class ClusterSession {
   async #whoIs(
     text: string,
     address: NodeAddress | undefined,
+    mayAsk: boolean,
   ): Promise<{member: ClusterNode | undefined; isSomebodyElse: boolean}> {
     const member =
       findNode(this.topology, text) ??
       (address && (findNode(this.topology, formatAddress(address)) ?? findFormer(this.topology, address)))
-    if (member || !address) return {member, isSomebodyElse: false}
+    if (member || !address || !mayAsk) return {member, isSomebodyElse: false}
     try {
       const {id} = await this.#port.connect(address)
       return {member: this.topology.nodesById.get(id), isSomebodyElse: true}

@@ -1,6 +1,7 @@
 /** Who is who in a topology? Reads a Topology, changes nothing. */
 import {createHash} from 'node:crypto'
 import {UsageError} from '../errors.ts'
+import {nearestWord} from '../nearest-word.ts'
 import {formatRanges, type SlotRange, type SlotRanges} from '../slots/slot-ranges.ts'
 import {
   type ClusterNode,
@@ -125,10 +126,25 @@ export function findFormer(topology: Topology, address: NodeAddress): ClusterNod
 export function requireNode(topology: Topology, text: string): ClusterNode {
   const node = findNode(topology, text)
   if (node) return node
+  const similar = similarHostname(topology, text.trim())
   throw new UsageError(`no node of this cluster is called "${text.trim()}"`, {
     details: {node: text.trim()},
-    suggestions: [`The nodes are ${listNodes(topology.nodes, 12)}`],
+    suggestions: [
+      ...(similar === undefined ? [] : [`Did you mean ${similar}?`]),
+      `The nodes are ${listNodes(topology.nodes, 12)}`,
+    ],
   })
+}
+
+/** Two letters off at most. Not for IP addresses and IDs: of those that are alike one is as good a guess as the other. */
+function similarHostname(topology: Topology, text: string): string | undefined {
+  const [, host = '', port = ''] = /^(.*?)(:\d{1,5})?$/s.exec(text) ?? []
+  if (!/[g-z]/i.test(host)) return undefined
+  const names = topology.nodes.flatMap(({hostname, announced}) =>
+    hostname && (port === '' || port === `:${announced.port}`) ? [hostname] : [],
+  )
+  const nearest = nearestWord(host, names, 2)
+  return nearest && `${nearest}${port}`
 }
 
 function ambiguous(text: string, found: readonly ClusterNode[]): UsageError {

@@ -156,6 +156,10 @@ export abstract class DropInCommand<T extends typeof Command = typeof Command> e
     return `rcluster --cluster ${[this.commandName.replace('drop-in ', ''), ...this.words].join(' ')}`
   }
 
+  protected override get heedsContexts(): boolean {
+    return false
+  }
+
   protected override get takingFlag(): string {
     return '--cluster-take-lock'
   }

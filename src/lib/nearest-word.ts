@@ -1,10 +1,13 @@
 /** Which known word was probably meant? */
 
-/** The closest of `known`, or undefined when none is close. Ties go to the first. Case does not count. */
-export function nearestWord(word: string, known: Iterable<string>): string | undefined {
+/**
+ * The closest of `known`, or undefined when none is within `mostEdits`: of every three letters one, where nothing else is
+ * said. Ties go to the first. Case does not count.
+ */
+export function nearestWord(word: string, known: Iterable<string>, mostEdits?: number): string | undefined {
   const wanted = word.toLowerCase()
   let best: string | undefined
-  let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  let bestDistance = (mostEdits ?? Math.max(1, Math.floor(wanted.length / 3))) + 1
   for (const candidate of known) {
     const text = candidate.toLowerCase()
     const distance = wanted.length >= 3 && text.startsWith(wanted) ? 0.5 : editDistance(wanted, text)
