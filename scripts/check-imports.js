@@ -15,12 +15,13 @@ const SEES = {
   topology: ['errors', 'slots'],
   findings: ['errors', 'slots', 'topology'],
   plan: ['errors', 'slots', 'topology', 'findings'],
-  engine: ['errors', 'make-folder', 'slots', 'rdb', 'topology', 'findings', 'plan'],
+  watch: ['slots', 'topology', 'findings'],
+  engine: ['errors', 'make-folder', 'slots', 'rdb', 'topology', 'findings', 'plan', 'watch'],
   redis: ['errors', 'slots', 'topology', 'engine'],
   state: ['errors', 'make-folder', 'slots', 'topology', 'plan'],
   local: ['errors', 'make-folder', 'slots', 'topology', 'state/state-folder.ts'],
-  render: ['errors', 'slots', 'topology', 'findings', 'plan', 'engine/events.ts'],
-  cli: ['errors', 'slots', 'topology', 'findings', 'plan', 'engine', 'redis', 'state', 'local', 'render'],
+  render: ['errors', 'slots', 'topology', 'findings', 'plan', 'watch', 'engine/events.ts'],
+  cli: ['errors', 'slots', 'topology', 'findings', 'plan', 'watch', 'engine', 'redis', 'state', 'local', 'render'],
 }
 
 /** Packages that one room alone may import. */

@@ -3,7 +3,7 @@
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
-import {seedAddress} from '../topology/queries.ts'
+import {keysOf, seedAddress} from '../topology/queries.ts'
 import {formatBytes, formatCount, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -22,7 +22,7 @@ function renderHeadline(topology: Topology): string {
   const views = topology.nodes.flatMap((node) => viewOf(node) ?? [])
   const versions = [...new Set(views.map(({serverInfo}) => `${serverInfo.flavour} ${serverInfo.version}`))].sort()
   const covered = SLOT_COUNT - countSlots(topology.uncovered)
-  const keys = topology.shards.map(({primary}) => keyCount(primary))
+  const keys = topology.shards.map(({primary}) => keysOf(primary))
   const known = keys.filter((count) => count !== undefined)
   const total = known.reduce((sum, count) => sum + count, 0)
   return [
@@ -33,12 +33,6 @@ function renderHeadline(topology: Topology): string {
   ]
     .filter((part) => part !== '')
     .join(', ')
-}
-
-/** Keys of all databases; undefined when the node was not asked. */
-export function keyCount(node: ClusterNode): number | undefined {
-  const view = viewOf(node)
-  return view && [...view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
 }
 
 /** How many bytes of the replication stream the replica has still to receive; undefined when not known. */
@@ -104,7 +98,7 @@ function renderNodes(topology: Topology, style: Style): string {
     const state = nodeState(node, topology)
     const paint = {good: chalk.green, poor: chalk.yellow, bad: chalk.red}[state.level]
     const isBelow = node.role === 'replica' && shown.has(node.id)
-    const keys = keyCount(node)
+    const keys = keysOf(node)
     const memory = view?.serverInfo.usedMemoryBytes
     return [
       (isBelow ? indent : '') + clean(formatAddress(node.address)),

@@ -147,6 +147,12 @@ function isLoopbackName(host: string): boolean {
   return host === 'localhost' || host === '127.0.0.1' || host === '::1'
 }
 
+/** Keys of all databases; undefined when the node was not asked. */
+export function keysOf({reach}: ClusterNode): number | undefined {
+  if (reach.kind === 'unreachable') return undefined
+  return [...reach.view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
+}
+
 /** "127.0.0.1:7000 (07c37dfe)" */
 export function labelNode(node: ClusterNode): string {
   const place = node.address.port === 0 ? 'noaddr' : formatAddress(node.address)

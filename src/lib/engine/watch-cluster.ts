@@ -1,0 +1,232 @@
+/**
+ * How is a cluster looked at again and again? One round is one look at every node, within a time that no node can draw
+ * out, and what moves meanwhile. Reads only; what a round may ask is bounded, and counted.
+ */
+import {NodeError} from '../errors.ts'
+import {moveOf} from '../findings/slot-rules.ts'
+import {formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {primaries} from '../topology/queries.ts'
+import type {AtomicMove, Round, Worker} from '../watch/round.ts'
+import {findLockHolder} from './cluster-lock.ts'
+import type {ClusterPort, NodePort} from './cluster-port.ts'
+import {Patience} from './patience.ts'
+import {ClusterSession, openSession} from './session.ts'
+import {mapBounded} from './waiting.ts'
+
+const PARALLEL = 128
+/** Whatever else is asked may take so long, once the nodes have told how they are. */
+const EXTRAS_MS = 500
+/** A count costs the node microseconds; more slots are open only where something is amiss. */
+const MOST_COUNTED_SLOTS = 64
+/** A node goes through all its clients for the list in which others at work show. */
+const WORKER_EVERY_MS = 5000
+/** All nodes of a lock know of it; a second one in case the first does not tell. */
+const NODES_ASKED_FOR_WORKER = 2
+/** Lines of CLUSTER NODES that are read in a second, about 6 MB: every node tells of every other. */
+const LINES_PER_SECOND = 50_000
+
+export class ClusterWatcher {
+  readonly #port: ClusterPort
+  readonly #seeds: readonly NodeAddress[]
+  readonly #patience: Patience
+  readonly #extraPatience = new Patience(EXTRAS_MS)
+  #session: ClusterSession
+  /** The look that opening the session was. */
+  #isFresh = true
+  #worker: Worker | undefined
+  #workerAskedAtMs = Number.NEGATIVE_INFINITY
+  /** What our user may not ask: not tried again. */
+  readonly #denied = new Set<string>()
+  #commands = 0
+
+  private constructor(port: ClusterPort, seeds: readonly NodeAddress[], patience: Patience, session: ClusterSession) {
+    this.#port = port
+    this.#seeds = seeds
+    this.#patience = patience
+    this.#session = session
+  }
+
+  /**
+   * @param limitMs how long a round waits for nodes.
+   * @throws NodeError of the first seed when none answers.
+   */
+  static async open(port: ClusterPort, seeds: readonly NodeAddress[], limitMs: number): Promise<ClusterWatcher> {
+    const patience = new Patience(limitMs)
+    return new ClusterWatcher(port, seeds, patience, await openSession(port, seeds, patience))
+  }
+
+  get session(): ClusterSession {
+    return this.#session
+  }
+
+  /** Rounds should not follow one another in less time: each node tells of every other. */
+  get leastIntervalMs(): number {
+    return (1000 * this.#session.topology.nodes.length ** 2) / LINES_PER_SECOND
+  }
+
+  /** Never throws because of nodes. */
+  async look(): Promise<Round> {
+    this.#commands = 0
+    const {topology, lost} = await this.#observe()
+    if (lost !== undefined) return roundOf(topology, {commands: this.#commands, lost})
+    const reached = this.#session.reachedPorts()
+    this.#commands += 3 * reached.length
+    this.#extraPatience.begin()
+    const [keysLeft, atomicMoves, worker] = await Promise.all([
+      this.#countKeysLeft(topology),
+      this.#listAtomicMoves(topology),
+      this.#findWorker(topology, reached),
+    ])
+    return roundOf(topology, {keysLeft, atomicMoves, worker, commands: this.#commands})
+  }
+
+  async #observe(): Promise<{topology: Topology; lost?: string}> {
+    const before = this.#session.topology
+    if (this.#isFresh) {
+      this.#isFresh = false
+      return {topology: before}
+    }
+    this.#patience.begin()
+    try {
+      return {topology: await this.#session.observe(this.#patience)}
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      const topology = (await this.#openAgain(before)) ?? undefined
+      return topology ? {topology} : {topology: withoutAnswers(before, error.message), lost: error.message}
+    }
+  }
+
+  /** Through any node that was known, or any seed, when the session has nobody left to ask. */
+  async #openAgain({nodes}: Topology): Promise<Topology | undefined> {
+    const places: {address: NodeAddress; id?: NodeId}[] = [
+      ...nodes.filter(({address}) => address.port !== 0).map(({address, id}) => ({address, id})),
+      ...this.#seeds.map((address) => ({address})),
+    ]
+    this.#patience.begin()
+    const ports = await mapBounded(places, PARALLEL, ({address, id}) =>
+      this.#unlessSilent(this.#patience, `again ${formatAddress(address)} ${id ?? ''}`, address, () =>
+        this.#port.connect(address, id),
+      ),
+    )
+    const members = new Set(nodes.map(({id}) => id))
+    const port = ports.find((one) => one !== undefined && members.has(one.id))
+    if (!port) return undefined
+    const session = new ClusterSession(this.#port, port, this.#seeds)
+    try {
+      const topology = await session.observe(this.#patience)
+      this.#session = session
+      return topology
+    } catch (error) {
+      if (error instanceof NodeError) return undefined
+      throw error
+    }
+  }
+
+  async #countKeysLeft(topology: Topology): Promise<ReadonlyMap<number, number>> {
+    const moves = topology.openSlots.flatMap((open) => {
+      const source = topology.nodesById.get(moveOf(open)?.from ?? '')
+      return source?.reach.kind === 'reached' ? [{slot: open.slot, source: source.reach.view}] : []
+    })
+    const left = new Map<number, number>()
+    await mapBounded(moves.slice(0, MOST_COUNTED_SLOTS), PARALLEL, async ({slot, source}) => {
+      const port = this.#session.node(source.id)
+      const databases = [...source.serverInfo.keysByDatabase.keys()]
+      this.#commands += databases.length
+      const counts = await this.#extra(`keys ${slot}`, port, () =>
+        Promise.all(databases.map((database) => port.countKeys(slot, database))),
+      )
+      if (counts)
+        left.set(
+          slot,
+          counts.reduce((sum, count) => sum + count, 0),
+        )
+    })
+    return left
+  }
+
+  /** Both ends of a move may tell it; where one does not answer, the other does. */
+  async #listAtomicMoves(topology: Topology): Promise<readonly AtomicMove[]> {
+    const reached = primaries(topology).filter(({reach}) => reach.kind === 'reached')
+    const lists = await mapBounded(reached, PARALLEL, async ({id}) => {
+      const port = this.#session.node(id)
+      return this.#extra(`migrations ${id}`, port, async () => {
+        if ((await port.readAtomicFamily()) === undefined) return []
+        this.#commands++
+        return port.listSlotMigrations()
+      })
+    })
+    const moves = new Map<string, AtomicMove>()
+    for (const {id, ranges, source, target, stage, status} of lists.flatMap((list) => list ?? [])) {
+      if (status === 'running' || status === 'retrying') moves.set(id, {id, ranges, from: source, to: target, stage})
+    }
+    return [...moves.values()].sort((a, b) => (a.ranges[0]?.start ?? 0) - (b.ranges[0]?.start ?? 0))
+  }
+
+  /** Asked for seldom, but at once when slots open. */
+  async #findWorker(topology: Topology, reached: readonly NodePort[]): Promise<Worker | undefined> {
+    const nowMs = performance.now()
+    const isDue = nowMs - this.#workerAskedAtMs >= WORKER_EVERY_MS
+    if (!isDue && (topology.openSlots.length === 0 || this.#worker)) return this.#worker
+    this.#workerAskedAtMs = nowMs
+    const asked = [...reached].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, NODES_ASKED_FOR_WORKER)
+    const [first] = asked
+    if (!first) return undefined
+    this.#commands += asked.length
+    const answer = await this.#extra('lock', first, async () => ({holder: await findLockHolder(asked)}))
+    if (answer) this.#worker = answer.holder
+    return this.#worker
+  }
+
+  /** undefined when the node does not answer in time, or not to us. */
+  async #extra<T>(key: string, {address}: NodePort, work: () => Promise<T>): Promise<T | undefined> {
+    if (this.#denied.has(key)) return undefined
+    return this.#unlessSilent(this.#extraPatience, key, address, work)
+  }
+
+  async #unlessSilent<T>(
+    patience: Patience,
+    key: string,
+    address: NodeAddress,
+    work: () => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await patience.within(key, address, work)
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error
+      if (error.failure === 'permission') this.#denied.add(key)
+      return undefined
+    }
+  }
+}
+
+function roundOf(topology: Topology, known: Partial<Round>): Round {
+  return {
+    atMs: Date.now(),
+    topology,
+    keysLeft: new Map(),
+    atomicMoves: [],
+    worker: undefined,
+    commands: 0,
+    ...known,
+  }
+}
+
+/** What was known, of nodes that are all silent now. */
+function withoutAnswers(topology: Topology, message: string): Topology {
+  const nodes = topology.nodes.map((node) => ({
+    ...node,
+    reach:
+      node.reach.kind === 'unreachable' ? node.reach : ({kind: 'unreachable', failure: 'closed', message} as const),
+  }))
+  const nodesById = new Map(nodes.map((node) => [node.id, node]))
+  const now = (id: NodeId) => nodesById.get(id)
+  return {
+    ...topology,
+    nodes,
+    nodesById,
+    shards: topology.shards.flatMap(({primary, replicas}) => {
+      const one = now(primary.id)
+      return one ? [{primary: one, replicas: replicas.flatMap(({id}) => now(id) ?? [])}] : []
+    }),
+  }
+}
