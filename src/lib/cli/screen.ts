@@ -2,6 +2,7 @@
  * How does one draw on the whole terminal and leave it as it was? The alternate screen, keys one by one, and only the lines
  * that changed. However the program ends, short of SIGKILL, the terminal is put back.
  */
+import {visibleLength} from '../render/table.ts'
 
 const ENTER = '\u001b[?1049h\u001b[?25l\u001b[?7l\u001b[H\u001b[2J'
 // Lines that are too long are wrapped again, the cursor shows, and what stood there before is back.
@@ -57,7 +58,10 @@ export class Screen {
     if (!this.#isOpen || this.#output.writableNeedDrain) return
     let text = ''
     for (const [index, line] of lines.entries()) {
-      if (line !== this.#shown[index]) text += `\u001b[${index + 1};1H${line}\u001b[K`
+      if (line === this.#shown[index]) continue
+      // Behind a full line the cursor stands on its last character.
+      const rest = visibleLength(line) < this.#output.columns ? '\u001b[K' : ''
+      text += `\u001b[${index + 1};1H${line}${rest}`
     }
     if (lines.length < this.#shown.length) text += `\u001b[${lines.length + 1};1H\u001b[J`
     this.#shown = [...lines]

@@ -94,8 +94,8 @@ export class ScreenDisplay implements WatchDisplay {
   #press(text: string): void {
     for (const key of splitKeys(text)) {
       const next = pressKey(this.#view, key, this.#picture?.round.topology.nodes.length ?? 1)
-      if (next === 'quit') return this.#enough.abort()
-      if (next === 'suspend') this.#screen.suspend()
+      if (next === 'quit') this.#enough.abort()
+      else if (next === 'suspend') this.#screen.suspend()
       else if (next === 'redraw') this.#screen.drawAnew()
       else this.#view = next
     }

@@ -8,7 +8,6 @@ const PAGE = 10
 
 /** Keys as terminals send them, one by one; what is no key of ours is among them. */
 export function splitKeys(text: string): string[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: keys with names begin with one
   return text.match(/\u001b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])?|[\s\S]/gu) ?? []
 }
 

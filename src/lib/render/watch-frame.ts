@@ -13,6 +13,7 @@ import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {type Column, renderTable, visibleLength} from './table.ts'
 import {SORTS, type Sort, type WatchRow, watchRows} from './watch-rows.ts'
+import {wrap} from './wrap.ts'
 
 export interface WatchView {
   readonly sort: Sort
@@ -28,20 +29,22 @@ export interface WatchView {
 export function renderWatch(picture: Picture, view: WatchView, style: Style, rows?: number): string[] {
   const room = rows ?? Number.POSITIVE_INFINITY
   const head = [...renderHead(picture, view, style), ...renderFlows(picture, style, room < 16 ? 2 : 6)]
-  if (view.isHelpShown) return fit([...head.slice(0, 2), '', ...HELP], style, room)
+  if (view.isHelpShown) return fitted([...head.slice(0, 2), '', ...HELP], style, room)
   const left = room - head.length
-  const below = renderBelow(picture, style)
   const table = watchRows(picture, view.sort, view.isReversed)
   const wanted = table.length + 3
+  // Whole sentences where there is room for them.
+  const [whole, cut] = [renderBelow(picture, style, true), renderBelow(picture, style, false)]
+  const below = whole.length + 1 <= left - wanted ? whole : cut
   // The table first, but what is wrong has a third of the screen at least.
   const belowRows =
     below.length === 0 ? 0 : Math.min(below.length + 1, Math.max(left - wanted, Math.floor(left / 3), 2))
   const tableRows = left - belowRows
-  return fit(
+  return fitted(
     [
       ...head,
       ...(tableRows >= 3 ? renderRows(table, view, style, tableRows) : []),
-      ...(belowRows > 1 ? ['', ...cutLines(below, belowRows - 1)] : []),
+      ...(belowRows > 3 ? ['', ...cutLines(below, belowRows - 1)] : cutLines(below, belowRows)),
     ],
     style,
     room,
@@ -137,6 +140,8 @@ interface Cell extends Column {
   /** The higher, the sooner it is left out. */
   readonly rank: number
   readonly sort?: Sort
+  /** Columns that are as wide from the start do not come and go with every digit. */
+  readonly least?: number
   readonly text: (row: WatchRow) => string
 }
 
@@ -158,12 +163,13 @@ function renderRows(table: readonly WatchRow[], view: WatchView, style: Style, r
         `${isBelow ? (isUnicode ? (isLastBelow ? '└ ' : '├ ') : '  ') : ''}${cutHead(tame(label), widest, isUnicode)}`,
     },
     {title: 'ID', rank: 8, text: ({id}) => id.slice(0, 8)},
-    {title: 'Role', rank: 7, text: ({role}) => role},
+    {title: 'Role', rank: 9, text: ({role}) => role},
     {title: 'Slots', rank: 3, align: 'right', sort: 'slots', text: ({slots}) => number(slots, String)},
-    {title: 'Keys', rank: 4, align: 'right', sort: 'keys', text: ({keys}) => number(keys, formatShort)},
-    {title: 'Ops/s', rank: 1, align: 'right', sort: 'ops', text: ({ops}) => number(ops, formatShort)},
+    {title: 'Keys', least: 5, rank: 4, align: 'right', sort: 'keys', text: ({keys}) => number(keys, formatShort)},
+    {title: 'Ops/s', least: 6, rank: 1, align: 'right', sort: 'ops', text: ({ops}) => number(ops, formatShort)},
     {
       title: 'Memory',
+      least: 7,
       rank: 2,
       align: 'right',
       sort: 'memory',
@@ -177,6 +183,7 @@ function renderRows(table: readonly WatchRow[], view: WatchView, style: Style, r
     },
     {
       title: 'Lag',
+      least: 7,
       rank: 5,
       align: 'right',
       sort: 'lag',
@@ -190,6 +197,7 @@ function renderRows(table: readonly WatchRow[], view: WatchView, style: Style, r
     },
     {
       title: 'State',
+      least: 10,
       rank: 0,
       sort: 'state',
       text: ({state: {text, level}}) => ({good: chalk.green, poor: chalk.yellow, bad: chalk.red})[level](text),
@@ -199,11 +207,11 @@ function renderRows(table: readonly WatchRow[], view: WatchView, style: Style, r
   const titled = cells.map((cell) => (cell.sort === view.sort ? {...cell, title: `${cell.title}${arrow}`} : cell))
   // A column of which nothing is known is no column.
   let chosen = titled.filter(({text, rank}) => rank === 0 || shown.some((row) => text(row) !== ''))
-  const widthOf = ({title, text}: Cell): number =>
-    Math.max(title.length, ...shown.map((row) => visibleLength(text(row))))
+  const widthOf = ({title, least, text}: Cell): number =>
+    Math.max(title.length, least ?? 0, ...shown.map((row) => visibleLength(text(row))))
   const widths = new Map(chosen.map((cell) => [cell, widthOf(cell)]))
   const total = (): number => chosen.reduce((sum, cell) => sum + (widths.get(cell) ?? 0) + 2, -2)
-  for (let rank = 8; rank > 0 && total() > columns; rank--) chosen = chosen.filter((cell) => cell.rank !== rank)
+  for (let rank = 9; rank > 0 && total() > columns; rank--) chosen = chosen.filter((cell) => cell.rank !== rank)
   const lines = renderTable(
     chosen,
     shown.map((row) => chosen.map(({text}) => text(row))),
@@ -214,16 +222,18 @@ function renderRows(table: readonly WatchRow[], view: WatchView, style: Style, r
 }
 
 /** Findings, what has gone, what happened; the gravest and latest first. */
-function renderBelow(picture: Picture, style: Style): string[] {
+function renderBelow(picture: Picture, style: Style, isWhole: boolean): string[] {
   const {chalk} = style
   const {round, findings, gone, history} = picture
-  const lines = findings.map(({finding, sinceMs, isExpected}) => {
+  const lines = findings.flatMap(({finding, sinceMs, isExpected}) => {
     const label = isExpected
       ? chalk.cyan('moving ')
       : finding.severity === 'error'
         ? chalk.red('error  ')
         : chalk.yellow('warning')
-    return `${label} ${chalk.dim(`${clockTime(sinceMs)}`)} ${tame(finding.message)} ${chalk.dim(`[${finding.id}]`)}`
+    const text = `${tame(finding.message)} ${chalk.dim(`[${finding.id}]`)}`
+    const head = `${label} ${chalk.dim(clockTime(sinceMs))} `
+    return `${head}${isWhole ? wrap(text, style, 17, 17) : text}`.split('\n')
   })
   const past = [
     ...gone.map(({finding, sinceMs, goneMs}) => ({
@@ -237,7 +247,8 @@ function renderBelow(picture: Picture, style: Style): string[] {
 
 function cutLines(lines: readonly string[], most: number): string[] {
   if (lines.length <= most) return [...lines]
-  return most < 1 ? [] : [...lines.slice(0, most - 1), `... ${lines.length - most + 1} more`]
+  if (most < 2) return most < 1 ? [] : [`${lines.length}: ${lines[0]}`]
+  return [...lines.slice(0, most - 1), `... ${lines.length - most + 1} more`]
 }
 
 /** As many parts as fit, in their order. */
@@ -251,7 +262,7 @@ function pack(parts: readonly string[], columns: number, gap: number): string {
   return line
 }
 
-function fit(lines: readonly string[], {columns, isTerminal, isUnicode}: Style, room: number): string[] {
+function fitted(lines: readonly string[], {columns, isTerminal, isUnicode}: Style, room: number): string[] {
   const shown = room === Number.POSITIVE_INFINITY ? lines : lines.slice(0, room)
   return isTerminal ? shown.map((line) => cutLine(line, columns, isUnicode)) : [...shown]
 }
@@ -261,7 +272,6 @@ export function cutLine(line: string, columns: number, isUnicode: boolean): stri
   if (visibleLength(line) <= columns) return line
   const mark = isUnicode ? '…' : '.'
   let [shown, width] = ['', 0]
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one
   for (const [piece] of line.matchAll(/\u001b\[[0-9;]*m|[\s\S]/gu)) {
     if (piece.length > 1 && piece.startsWith('\u001b')) shown += piece
     else if (width < columns - 1) {
