@@ -66,7 +66,7 @@ export default class Watch extends ClusterCommand<typeof Watch> {
         last = nextPicture(last, await orAbort(watcher.look(), ends))
         await orAbort(display.show(last), ends)
         if (rounds === this.#count) break
-        await display.rest(startedAt, watcher.leastIntervalMs, ends)
+        await display.rest(startedAt, last.round.leastIntervalMs, ends)
       }
     } catch (error) {
       if (!ends.aborted) throw error

@@ -59,11 +59,6 @@ export class ClusterWatcher {
     return this.#session
   }
 
-  /** Rounds should not follow one another in less time: each node tells of every other. */
-  get leastIntervalMs(): number {
-    return (1000 * this.#session.topology.nodes.length ** 2) / LINES_PER_SECOND
-  }
-
   /** Never throws because of nodes. */
   async look(): Promise<Round> {
     this.#commands = 0
@@ -207,6 +202,7 @@ function roundOf(topology: Topology, known: Partial<Round>): Round {
     atomicMoves: [],
     worker: undefined,
     commands: 0,
+    leastIntervalMs: (1000 * topology.nodes.length ** 2) / LINES_PER_SECOND,
     ...known,
   }
 }

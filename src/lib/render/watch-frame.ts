@@ -44,7 +44,7 @@ export function renderWatch(picture: Picture, view: WatchView, style: Style, row
     [
       ...head,
       ...(tableRows >= 3 ? renderRows(table, view, style, tableRows) : []),
-      ...(belowRows > 3 ? ['', ...cutLines(below, belowRows - 1)] : cutLines(below, belowRows)),
+      ...(belowRows > Math.min(below.length, 3) ? ['', ...cutLines(below, belowRows - 1)] : cutLines(below, belowRows)),
     ],
     style,
     room,
@@ -65,7 +65,9 @@ function renderHead(picture: Picture, view: WatchView, {chalk, columns}: Style):
   const {round} = picture
   const time = clockTime(round.atMs)
   const seed = tame(seedAddress(round.topology))
-  const state = view.isPaused ? chalk.inverse(' paused ') : `every ${formatDuration(view.intervalMs)}`
+  const state = view.isPaused
+    ? chalk.inverse(' paused ')
+    : `every ${formatDuration(Math.max(view.intervalMs, round.leastIntervalMs))}`
   const sort = `by ${view.sort}${view.isReversed ? ' reversed' : ''}`
   const keys = chalk.dim('q quit  s sort  ? help')
   const first = pack([chalk.bold(time), state, seed, sort, keys], columns, 2)
@@ -91,6 +93,13 @@ export function summaryParts(picture: Picture, {chalk}: Pick<Style, 'chalk'>): s
   const keys = sum(topology.shards.map(({primary}) => keysOf(primary)))
   const errors = findings.filter(({finding, isExpected}) => finding.severity === 'error' && !isExpected).length
   const warnings = findings.filter(({finding}) => finding.severity === 'warning').length
+  const counted = [
+    silent.size > 0
+      ? chalk.red(`${silent.size} of ${plural(topology.nodes.length, 'node')} silent`)
+      : plural(topology.nodes.length, 'node'),
+    plural(topology.shards.length, 'shard'),
+  ]
+  if (round.lost !== undefined) return [chalk.red.bold('no answer'), ...counted]
   return [
     errors > 0
       ? chalk.red.bold(plural(errors, 'error'))
@@ -98,10 +107,7 @@ export function summaryParts(picture: Picture, {chalk}: Pick<Style, 'chalk'>): s
         ? chalk.yellow(plural(warnings, 'warning'))
         : chalk.green('healthy'),
     `${formatShort(sum(infos.map(({opsPerSecond}) => opsPerSecond)))} ops/s`,
-    silent.size > 0
-      ? chalk.red(`${silent.size} of ${plural(topology.nodes.length, 'node')} silent`)
-      : plural(topology.nodes.length, 'node'),
-    plural(topology.shards.length, 'shard'),
+    ...counted,
     covered === SLOT_COUNT ? `${covered} slots` : chalk.red(`${covered} of ${SLOT_COUNT} slots`),
     `${formatShort(keys)} ${keys === 1 ? 'key' : 'keys'}`,
     formatBytes(sum(primaries.map(({usedMemoryBytes}) => usedMemoryBytes))),

@@ -37,7 +37,7 @@ export function newsBetween(before: Round, round: Round): News[] {
 function changesOf(old: ClusterNode, node: ClusterNode, topology: Topology): [News['kind'], string][] {
   const changes: [News['kind'], string][] = []
   if (old.role === 'replica' && node.role === 'primary') {
-    const former = old.primaryId === undefined ? '' : `, of whom it was a replica: ${labelId(topology, old.primaryId)}`
+    const former = old.primaryId === undefined ? '' : `; it was a replica of ${labelId(topology, old.primaryId)}`
     changes.push(['took-over', `${labelNode(node)} is a primary now${former}`])
   } else if (node.role === 'replica' && (old.role === 'primary' || old.primaryId !== node.primaryId)) {
     const of = node.primaryId === undefined ? 'an unknown primary' : labelId(topology, node.primaryId)

@@ -32,6 +32,8 @@ export interface Round {
   readonly worker: Worker | undefined
   /** Commands that the nodes were sent for it. */
   readonly commands: number
+  /** How far looks are to be apart at least, so that a large cluster is not disturbed. */
+  readonly leastIntervalMs: number
   /** Set: not one node answered; the topology is what was known before. */
   readonly lost?: string | undefined
 }

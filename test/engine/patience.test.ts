@@ -1,0 +1,48 @@
+import {setTimeout as sleep} from 'node:timers/promises'
+import {expect, test} from 'vitest'
+import {NotYet, Patience} from '../../src/lib/engine/patience.ts'
+
+const ADDRESS = {host: '127.0.0.1', port: 1}
+
+test('an answer in time is what there is', async () => {
+  const patience = new Patience(1000)
+  patience.begin()
+  await expect(patience.within('a', ADDRESS, async () => 5)).resolves.toBe(5)
+  await expect(patience.within('a', ADDRESS, () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+  await expect(patience.within('a', ADDRESS, async () => 6)).resolves.toBe(6)
+})
+
+test('who is silent is asked once, waited for once, and its late answer serves the next look', async () => {
+  const patience = new Patience(150)
+  let asked = 0
+  let answer: ((value: string) => void) | undefined
+  const ask = (): Promise<string> => {
+    asked++
+    return new Promise((resolve) => {
+      answer = resolve
+    })
+  }
+  patience.begin()
+  await expect(patience.within('a', ADDRESS, ask)).rejects.toThrow(NotYet)
+  const startedAt = performance.now()
+  patience.begin()
+  await expect(patience.within('a', ADDRESS, ask)).rejects.toMatchObject({failure: 'timeout'})
+  expect(performance.now() - startedAt).toBeLessThan(145)
+  expect(asked).toBe(1)
+  answer?.('late')
+  await sleep(5)
+  patience.begin()
+  await expect(patience.within('a', ADDRESS, ask)).resolves.toBe('late')
+  expect(asked).toBe(1)
+})
+
+test('all that are silent cost a look its time once', async () => {
+  const patience = new Patience(100)
+  const never = (): Promise<never> => new Promise(() => {})
+  patience.begin()
+  const startedAt = performance.now()
+  for (const key of ['a', 'b', 'c', 'd', 'e']) {
+    await expect(patience.within(key, ADDRESS, never)).rejects.toThrow(NotYet)
+  }
+  expect(performance.now() - startedAt).toBeLessThan(250)
+})
