@@ -1,9 +1,8 @@
 import {describe, expect, test} from 'vitest'
 import type {Topology} from '../../src/lib/topology/model.ts'
-import {nodeId} from '../support/topology-builder.ts'
 import {cameNow, nextPicture, type Picture, wentNow} from '../../src/lib/watch/picture.ts'
 import type {Round} from '../../src/lib/watch/round.ts'
-import {buildTopology, type ClusterWords} from '../support/topology-builder.ts'
+import {buildTopology, type ClusterWords, nodeId} from '../support/topology-builder.ts'
 import {type ClusterSpec, HEALTHY, idOf, topologyOf} from '../topology/cluster-views.ts'
 
 const WORKER = {user: 'ada', host: 'box', pid: 7, since: '2026-11-29T10:00:00.000Z', command: 'rcluster reshard'}
@@ -13,11 +12,13 @@ function roundAt(seconds: number, topology: Topology, more: Partial<Round> = {})
   return {...plain, atMs: 1000 * seconds, topology, ...more}
 }
 
+type Moment = Topology | readonly [Topology, Partial<Round>]
+
 /** One round after the other, two seconds apart. */
-function watch(...rounds: readonly (Topology | [Topology, Partial<Round>])[]): Picture {
+function watch(...rounds: readonly Moment[]): Picture {
   let picture: Picture | undefined
   for (const [index, one] of rounds.entries()) {
-    const [topology, more] = Array.isArray(one) ? one : [one as Topology, {}]
+    const [topology, more] = 'nodes' in one ? [one, {}] : one
     picture = nextPicture(picture, roundAt(100 + 2 * index, topology, more))
   }
   return picture as Picture
@@ -91,20 +92,37 @@ describe('news', () => {
     b1: {slots: '5461-10922', epoch: 9},
   })
   const {c1: _, ...five} = HEALTHY
-  const rows: {name: string; rounds: Parameters<typeof watch>; expected: string[]}[] = [
+  const rows: {name: string; rounds: readonly Moment[]; expected: string[]}[] = [
     {name: 'nothing at first', rounds: [healthy], expected: []},
     {name: 'a failover', rounds: [healthy, tookOver], expected: ['role', 'took-over']},
     {name: 'a node that joins', rounds: [topologyOf(five), healthy], expected: ['joined']},
     {name: 'a node that leaves', rounds: [healthy, topologyOf(five)], expected: ['left']},
     {name: 'somebody begins', rounds: [healthy, [healthy, {worker: WORKER}]], expected: ['work-began']},
-    {name: 'the same is at work', rounds: [[healthy, {worker: WORKER}], [healthy, {worker: {...WORKER}}]], expected: []},
+    {
+      name: 'the same is at work',
+      rounds: [
+        [healthy, {worker: WORKER}],
+        [healthy, {worker: {...WORKER}}],
+      ],
+      expected: [],
+    },
     {
       name: 'another follows',
-      rounds: [[healthy, {worker: WORKER}], [healthy, {worker: {...WORKER, pid: 8}}]],
+      rounds: [
+        [healthy, {worker: WORKER}],
+        [healthy, {worker: {...WORKER, pid: 8}}],
+      ],
       expected: ['work-began', 'work-ended'],
     },
     {name: 'all are lost', rounds: [healthy, [silentB, {lost: 'closed'}]], expected: ['lost']},
-    {name: 'they are still lost', rounds: [[healthy, {lost: 'a'}], [healthy, {lost: 'b'}]], expected: []},
+    {
+      name: 'they are still lost',
+      rounds: [
+        [healthy, {lost: 'a'}],
+        [healthy, {lost: 'b'}],
+      ],
+      expected: [],
+    },
     {name: 'they are back', rounds: [[healthy, {lost: 'a'}], healthy], expected: ['back']},
   ]
   test.each(rows)('$name', ({rounds, expected}) => {

@@ -72,10 +72,10 @@ function renderHead(picture: Picture, view: WatchView, {chalk, columns}: Style):
   const keys = chalk.dim('q quit  s sort  ? help')
   const first = pack([chalk.bold(time), state, seed, sort, keys], columns, 2)
   const lines = [first, pack(summaryParts(picture, {chalk}), columns, 2)]
-  if (round.lost !== undefined) lines.push(chalk.red(`No node answers: ${clean(round.lost)}. Trying again.`))
+  if (round.lost !== undefined) lines.push(chalk.red(`No node answers: ${tame(round.lost)}. Trying again.`))
   if (round.worker) {
     const {user, host, command} = round.worker
-    lines.push(chalk.cyan(`${clean(user)}@${clean(host)} is at work: ${clean(command)}`))
+    lines.push(chalk.cyan(tame(`${user}@${host} is at work: ${command}`)))
   }
   return lines
 }
@@ -121,7 +121,7 @@ function renderFlows({flows, round: {topology}}: Picture, style: Style, most: nu
   }
   const arrow = style.isUnicode ? '→' : '->'
   const lines = flows.map((flow) => {
-    const name = `${place(flow.from)} ${arrow} ${place(flow.to)}`
+    const name = style.columns < 60 ? `${arrow} ${place(flow.to)}` : `${place(flow.from)} ${arrow} ${place(flow.to)}`
     return pack([style.chalk.cyan(name), ...flowParts(flow)], style.columns, 2)
   })
   return cutLines(lines, most)
@@ -131,9 +131,9 @@ function renderFlows({flows, round: {topology}}: Picture, style: Style, most: nu
 export function flowParts(flow: Flow): string[] {
   const {openSlots, atomicSlots, stage, keysLeft, slotsMoved, slotsPerSecond, keysPerSecond, etaMs} = flow
   const parts: string[] = []
-  if (openSlots > 0)
-    parts.push(`${openSlots} open${keysLeft === undefined ? '' : `, ${formatShort(keysLeft)} keys left`}`)
-  if (atomicSlots > 0) parts.push(`${plural(atomicSlots, 'slot')} at once: ${clean(stage)}`)
+  if (openSlots > 0) parts.push(`${openSlots} open`)
+  if (keysLeft !== undefined) parts.push(`${formatShort(keysLeft)} keys left`)
+  if (atomicSlots > 0) parts.push(`${plural(atomicSlots, 'slot')} at once: ${tame(stage)}`)
   if (openSlots === 0 && atomicSlots === 0) parts.push('none open')
   if (etaMs !== undefined) parts.push(`ETA ${formatDuration(etaMs)}`)
   if (keysPerSecond >= 0.5) parts.push(`${formatShort(keysPerSecond)} keys/s`)
@@ -231,7 +231,8 @@ function renderRows(table: readonly WatchRow[], view: WatchView, style: Style, r
 function renderBelow(picture: Picture, style: Style, isWhole: boolean): string[] {
   const {chalk} = style
   const {round, findings, gone, history} = picture
-  const lines = findings.flatMap(({finding, sinceMs, isExpected}) => {
+  const inOrder = [...findings].sort((a, b) => Number(a.isExpected) - Number(b.isExpected))
+  const lines = inOrder.flatMap(({finding, sinceMs, isExpected}) => {
     const label = isExpected
       ? chalk.cyan('moving ')
       : finding.severity === 'error'

@@ -71,7 +71,7 @@ function rowOf(node: ClusterNode, picture: Picture, isBelow: boolean, isLastBelo
     lagBytes: node.role === 'replica' ? replicaLagBytes(node, topology) : undefined,
     lagSeconds: node.role === 'replica' ? lagSecondsOf(node, picture) : undefined,
     state: silence
-      ? {text: `no answer ${formatDuration(Math.max(0, atMs - (silence.heardMs ?? silence.sinceMs)))}`, level: 'bad'}
+      ? {text: `silent ${formatDuration(Math.max(0, atMs - (silence.heardMs ?? silence.sinceMs)))}`, level: 'bad'}
       : state.text.startsWith('lag ')
         ? {text: 'ok', level: 'good'}
         : state,
