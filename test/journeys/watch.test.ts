@@ -87,7 +87,7 @@ test('it ends when nobody reads any more', async () => {
 function onTerminal(name: string, args: readonly string[]): ChildProcess {
   const file = (what: string): string => `'${path.join(folder, `${name}-${what}`)}'`
   const words = [process.execPath, PROGRAM, ...args].map((word) => `'${word}'`).join(' ')
-  const inner = `echo $$ >${file('pid')}; exec ${words}`
+  const inner = `echo \\$\\$ >${file('pid')}; exec ${words}`
   const line = `stty cols 80 rows 20; stty -a >${file('before')}; sh -c "${inner}"; echo $? >${file('code')}; stty -a >${file('after')}`
   return spawn('script', ['-qfc', line, '/dev/null'], {
     env: {

@@ -45,7 +45,14 @@ const WORKER = {
 }
 
 function roundOf(seconds: number, topology: Topology, more: Partial<Round> = {}): Round {
-  const plain = {keysLeft: new Map(), atomicMoves: [], worker: undefined, commands: 18, leastIntervalMs: 0}
+  const plain = {
+    keysLeft: new Map(),
+    atomicMoves: [],
+    worker: undefined,
+    commands: 18,
+    leastIntervalMs: 0,
+    slotsAtMs: NOON + 1000 * seconds,
+  }
   return {...plain, atMs: NOON + 1000 * seconds, topology, ...more}
 }
 
@@ -338,6 +345,7 @@ test('the document of a round is plain data', () => {
           "to": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
         },
       ],
+      "slotsAsOf": "2026-11-29T12:00:04.000Z",
       "time": "2026-11-29T12:00:04.000Z",
       "worker": {
         "command": "rcluster reshard 127.0.0.1:7000 127.0.0.1:7001 50",

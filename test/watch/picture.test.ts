@@ -8,7 +8,7 @@ import {type ClusterSpec, HEALTHY, idOf, topologyOf} from '../topology/cluster-v
 const WORKER = {user: 'ada', host: 'box', pid: 7, since: '2026-11-29T10:00:00.000Z', command: 'rcluster reshard'}
 
 function roundAt(seconds: number, topology: Topology, more: Partial<Round> = {}): Round {
-  const plain = {keysLeft: new Map(), atomicMoves: [], worker: undefined, commands: 0, leastIntervalMs: 0}
+  const plain = {keysLeft: new Map(), atomicMoves: [], worker: undefined, commands: 0, leastIntervalMs: 0, slotsAtMs: 0}
   return {...plain, atMs: 1000 * seconds, topology, ...more}
 }
 

@@ -6,9 +6,11 @@ import {NodeError} from '../errors.ts'
 import {moveOf} from '../findings/slot-rules.ts'
 import {formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {primaries} from '../topology/queries.ts'
+import {withReach} from '../topology/with-reach.ts'
 import type {AtomicMove, Round, Worker} from '../watch/round.ts'
 import {findLockHolder} from './cluster-lock.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
+import {glance} from './glance.ts'
 import {Patience} from './patience.ts'
 import {ClusterSession, openSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
@@ -24,6 +26,17 @@ const WORKER_EVERY_MS = 5000
 const NODES_ASKED_FOR_WORKER = 2
 /** Lines of CLUSTER NODES that are read in a second, about 6 MB: every node tells of every other. */
 const LINES_PER_SECOND = 50_000
+/** So many nodes are asked in a second, about 4 MB of INFO. */
+const NODES_PER_SECOND = 500
+
+/** When something has changed, everything is looked at after this part of the usual time. */
+const SOONER = 4
+
+interface Look {
+  readonly topology: Topology
+  /** Why no node answers. */
+  readonly lost?: string | undefined
+}
 
 export class ClusterWatcher {
   readonly #port: ClusterPort
@@ -38,6 +51,8 @@ export class ClusterWatcher {
   /** What our user may not ask: not tried again. */
   readonly #denied = new Set<string>()
   #commands = 0
+  #lookedAtMs = performance.now()
+  #slotsAtMs = Date.now()
 
   private constructor(port: ClusterPort, seeds: readonly NodeAddress[], patience: Patience, session: ClusterSession) {
     this.#port = port
@@ -59,36 +74,66 @@ export class ClusterWatcher {
     return this.#session
   }
 
-  /** Never throws because of nodes. */
+  /**
+   * A look at everything, or in large clusters mostly one at what each node says of itself. Never throws because of nodes.
+   */
   async look(): Promise<Round> {
     this.#commands = 0
-    const {topology, lost} = await this.#observe()
-    if (lost !== undefined) return roundOf(topology, {commands: this.#commands, lost})
-    const reached = this.#session.reachedPorts()
-    this.#commands += 3 * reached.length
+    const {topology, lost} = (await this.#glance()) ?? (await this.#observe())
+    const known = {slotsAtMs: this.#slotsAtMs, lost}
+    if (lost !== undefined) return roundOf(topology, {...known, commands: this.#commands})
+    const reached = topology.nodes.flatMap(({id, reach}) => (reach.kind === 'reached' ? [this.#session.node(id)] : []))
     this.#extraPatience.begin()
     const [keysLeft, atomicMoves, worker] = await Promise.all([
       this.#countKeysLeft(topology),
       this.#listAtomicMoves(topology),
       this.#findWorker(topology, reached),
     ])
-    return roundOf(topology, {keysLeft, atomicMoves, worker, commands: this.#commands})
+    return roundOf(topology, {...known, keysLeft, atomicMoves, worker, commands: this.#commands})
   }
 
-  async #observe(): Promise<{topology: Topology; lost?: string}> {
+  /** undefined when a look at everything is due. */
+  async #glance(): Promise<Look | undefined> {
+    const {topology: before} = this.#session
+    const sinceMs = performance.now() - this.#lookedAtMs
+    const isDueMs = (1000 * before.nodes.length ** 2) / LINES_PER_SECOND
+    if (this.#isFresh || sinceMs >= isDueMs) return undefined
+    this.#patience.begin()
+    const {topology, isOutdated} = await glance(this.#session, this.#patience)
+    this.#commands += 2 * countReached(before)
+    // Of what has changed sooner, but not all the time.
+    const isLost = countReached(topology) === 0
+    return isLost || (isOutdated && sinceMs >= isDueMs / SOONER) ? undefined : {topology}
+  }
+
+  async #observe(): Promise<Look> {
     const before = this.#session.topology
     if (this.#isFresh) {
       this.#isFresh = false
+      this.#commands += 3 * countReached(before)
       return {topology: before}
     }
     this.#patience.begin()
     try {
-      return {topology: await this.#session.observe(this.#patience)}
+      return this.#seen(await this.#session.observe(this.#patience))
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
-      const topology = (await this.#openAgain(before)) ?? undefined
-      return topology ? {topology} : {topology: withoutAnswers(before, error.message), lost: error.message}
+      const topology = await this.#openAgain(before)
+      if (topology) return this.#seen(topology)
+      const {message} = error
+      const silence = {kind: 'unreachable', failure: 'closed', message} as const
+      return {
+        topology: withReach(before, ({reach}) => (reach.kind === 'unreachable' ? reach : silence)),
+        lost: message,
+      }
     }
+  }
+
+  #seen(topology: Topology): Look {
+    this.#lookedAtMs = performance.now()
+    this.#slotsAtMs = Date.now()
+    this.#commands += 3 * countReached(topology)
+    return {topology}
   }
 
   /** Through any node that was known, or any seed, when the session has nobody left to ask. */
@@ -194,7 +239,11 @@ export class ClusterWatcher {
   }
 }
 
-function roundOf(topology: Topology, known: Partial<Round>): Round {
+function countReached({nodes}: Topology): number {
+  return nodes.filter(({reach}) => reach.kind === 'reached').length
+}
+
+function roundOf(topology: Topology, known: Partial<Round> & {readonly slotsAtMs: number}): Round {
   return {
     atMs: Date.now(),
     topology,
@@ -202,27 +251,7 @@ function roundOf(topology: Topology, known: Partial<Round>): Round {
     atomicMoves: [],
     worker: undefined,
     commands: 0,
-    leastIntervalMs: (1000 * topology.nodes.length ** 2) / LINES_PER_SECOND,
+    leastIntervalMs: (1000 * topology.nodes.length) / NODES_PER_SECOND,
     ...known,
-  }
-}
-
-/** What was known, of nodes that are all silent now. */
-function withoutAnswers(topology: Topology, message: string): Topology {
-  const nodes = topology.nodes.map((node) => ({
-    ...node,
-    reach:
-      node.reach.kind === 'unreachable' ? node.reach : ({kind: 'unreachable', failure: 'closed', message} as const),
-  }))
-  const nodesById = new Map(nodes.map((node) => [node.id, node]))
-  const now = (id: NodeId) => nodesById.get(id)
-  return {
-    ...topology,
-    nodes,
-    nodesById,
-    shards: topology.shards.flatMap(({primary, replicas}) => {
-      const one = now(primary.id)
-      return one ? [{primary: one, replicas: replicas.flatMap(({id}) => now(id) ?? [])}] : []
-    }),
   }
 }

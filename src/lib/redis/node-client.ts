@@ -16,10 +16,18 @@ import type {
   SlotMigration,
   Snapshot,
   SnapshotOptions,
+  Vitals,
 } from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRanges} from '../slots/slot-ranges.ts'
-import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
+import {
+  type ClusterInfo,
+  formatAddress,
+  type NodeAddress,
+  type NodeId,
+  type NodeView,
+  type ServerInfo,
+} from '../topology/model.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encode-command.ts'
@@ -98,19 +106,13 @@ export class NodeClient implements NodePort {
   }
 
   async readView(): Promise<NodeView> {
-    const [nodes, clusterInfo, serverInfo] = await Promise.all([
-      this.#control.call(['CLUSTER', 'NODES']),
-      this.#control.call(['CLUSTER', 'INFO']),
-      // A user without +info still sees a cluster.
-      this.#control.call(['INFO']).catch(unless('permission', '')),
-    ])
+    const [nodes, vitals] = await Promise.all([this.#control.call(['CLUSTER', 'NODES']), this.readVitals()])
     const view = {
       id: this.id,
       dialled: this.address,
       internal: this.internalAddress,
       entries: understood(this.address, ['CLUSTER', 'NODES'], nodes, (reply) => parseNodes(textIn(reply))),
-      clusterInfo: understood(this.address, CLUSTER_INFO, clusterInfo, readClusterInfo),
-      serverInfo: understood(this.address, ['INFO'], serverInfo, (reply) => parseServerInfo(textIn(reply))),
+      ...vitals,
     }
     const {flavour, version} = view.serverInfo
     const waitsForReplicas = flavour === 'valkey' && Number.parseInt(version, 10) >= 8
@@ -121,6 +123,16 @@ export class NodeClient implements NodePort {
 
   async readClusterInfo(): Promise<ClusterInfo> {
     return this.#ask(CLUSTER_INFO, readClusterInfo)
+  }
+
+  async readVitals(): Promise<Vitals> {
+    const [clusterInfo, serverInfo] = await Promise.all([
+      this.readClusterInfo(),
+      // A user without +info still sees a cluster.
+      this.#control.call(['INFO']).catch(unless('permission', '')),
+    ])
+    const readServerInfo = (reply: Reply): ServerInfo => parseServerInfo(textIn(reply))
+    return {clusterInfo, serverInfo: understood(this.address, ['INFO'], serverInfo, readServerInfo)}
   }
 
   async measureLatency(): Promise<number> {

@@ -8,6 +8,8 @@ import {watchRows} from './watch-rows.ts'
 
 export interface WatchDocument {
   readonly time: string
+  /** When nodes last told of one another: slots, roles and findings are as of then. Earlier in large clusters. */
+  readonly slotsAsOf: string
   /** Why no node answered; what is told of them is what was known before. */
   readonly lost: string | null
   /** Commands that the nodes were sent for this round. */
@@ -66,6 +68,7 @@ export function watchDocument(picture: Picture): WatchDocument {
   const {worker} = round
   return {
     time: timeOf(round.atMs),
+    slotsAsOf: timeOf(round.slotsAtMs),
     lost: round.lost ?? null,
     commands: round.commands,
     nodes: nodes.map((node) => {

@@ -51,6 +51,9 @@ export function renderWatch(picture: Picture, view: WatchView, style: Style, row
   )
 }
 
+/** Slots and roles that are older than this are not of the same look. */
+const OLD_MS = 3000
+
 const HELP = [
   'q, Ctrl-C    quit',
   's, → ←       sort by the next column, the one before',
@@ -71,7 +74,9 @@ function renderHead(picture: Picture, view: WatchView, {chalk, columns}: Style):
   const sort = `by ${view.sort}${view.isReversed ? ' reversed' : ''}`
   const keys = chalk.dim('q quit  s sort  ? help')
   const first = pack([chalk.bold(time), state, seed, sort, keys], columns, 2)
-  const lines = [first, pack(summaryParts(picture, {chalk}), columns, 2)]
+  const isOlder = round.atMs - round.slotsAtMs > OLD_MS
+  const older = isOlder ? [chalk.dim(`slots as of ${clockTime(round.slotsAtMs)}`)] : []
+  const lines = [first, pack([...summaryParts(picture, {chalk}), ...older], columns, 2)]
   if (round.lost !== undefined) lines.push(chalk.red(`No node answers: ${tame(round.lost)}. Trying again.`))
   if (round.worker) {
     const {user, host, command} = round.worker

@@ -26,6 +26,8 @@ export interface Round {
   /** When it was complete; milliseconds since 1970. */
   readonly atMs: number
   readonly topology: Topology
+  /** When nodes last told of one another: slots and roles are as of then. Before `atMs` in large clusters only. */
+  readonly slotsAtMs: number
   /** Keys that are still at the source of an open slot, all databases. Slots that were not counted are absent. */
   readonly keysLeft: ReadonlyMap<number, number>
   readonly atomicMoves: readonly AtomicMove[]

@@ -13,6 +13,7 @@ import type {
   SerialisedKey,
   SlotMigration,
   Snapshot,
+  Vitals,
 } from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
 import {formatRanges, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
@@ -58,6 +59,13 @@ export class FakePort implements NodePort {
 
   readClusterInfo(): Promise<ClusterInfo> {
     return this.#call({kind: 'readClusterInfo'}, clusterInfoOf)
+  }
+
+  readVitals(): Promise<Vitals> {
+    return this.#call({kind: 'readVitals'}, (server) => {
+      const {clusterInfo, serverInfo} = viewOf(server, this.#cluster.isReachable)
+      return {clusterInfo, serverInfo}
+    })
   }
 
   measureLatency(): Promise<number> {

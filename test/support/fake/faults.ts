@@ -29,6 +29,7 @@ const CHANGING = [
 const READING = [
   'readView',
   'readClusterInfo',
+  'readVitals',
   'readDatabaseCount',
   'countKeys',
   'listKeys',
