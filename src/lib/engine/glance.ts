@@ -19,7 +19,6 @@ export interface Glance {
   readonly isOutdated: boolean
 }
 
-/** `patience` has begun. */
 export async function glance(session: ClusterSession, patience: Patience): Promise<Glance> {
   const {topology} = session
   const heard = new Map<NodeId, Reach>()

@@ -1,6 +1,6 @@
 /**
- * Who answers in time? For looks that go on and on: nobody is waited for longer than a look may take, and who was silent
- * in the last one hardly at all. What is asked goes on behind, once for each node, and a late answer serves the next look.
+ * Who answers in time? For looks that go on and on: nobody is waited for longer than that, and who was silent the last time
+ * hardly at all. What is asked goes on behind, once for each node, and a late answer serves the next look.
  */
 import {NodeError} from '../errors.ts'
 import {formatAddress, type NodeAddress} from '../topology/model.ts'
@@ -21,16 +21,10 @@ export class Patience {
   readonly #limitMs: number
   readonly #waiting = new Map<string, Waiting>()
   readonly #silent = new Set<string>()
-  #endsAtMs = 0
 
-  /** `limitMs`: how long a look may take. */
+  /** `limitMs`: how long who is asked may take. Not the whole look: in large clusters some are asked after others. */
   constructor(limitMs: number) {
     this.#limitMs = limitMs
-  }
-
-  /** A new look; what was asked and not answered goes on. */
-  begin(): void {
-    this.#endsAtMs = performance.now() + this.#limitMs
   }
 
   /**
@@ -39,10 +33,10 @@ export class Patience {
    */
   async within<T>(key: string, address: NodeAddress, work: () => Promise<T>): Promise<T> {
     const one = this.#waiting.get(key) ?? this.#begin(key, work)
-    const leftMs = this.#endsAtMs - performance.now()
-    const limitMs = Math.max(0, this.#silent.has(key) ? Math.min(GRACE_MS, leftMs) : leftMs)
+    const limitMs = this.#silent.has(key) ? Math.min(GRACE_MS, this.#limitMs) : this.#limitMs
     const done = new AbortController()
-    const late = pause(limitMs, done.signal).then(() => 'late' as const)
+    // What arrived while we were busy ourselves is in time.
+    const late = pause(limitMs, done.signal).then(() => new Promise<'late'>((resolve) => setImmediate(resolve, 'late')))
     const isLate = (await Promise.race([settled(one.answer), late])) === 'late'
     done.abort()
     if (isLate) {

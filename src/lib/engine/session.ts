@@ -325,7 +325,6 @@ export async function openSession(
     try {
       const node = await port.connect(address)
       const session = new ClusterSession(port, node, seeds.slice(index + 1), silent)
-      patience?.begin()
       await session.observe(patience)
       return session
     } catch (error) {

@@ -62,7 +62,7 @@ export class ClusterWatcher {
   }
 
   /**
-   * @param limitMs how long a round waits for nodes.
+   * @param limitMs how long a node may take to answer.
    * @throws NodeError of the first seed when none answers.
    */
   static async open(port: ClusterPort, seeds: readonly NodeAddress[], limitMs: number): Promise<ClusterWatcher> {
@@ -83,7 +83,6 @@ export class ClusterWatcher {
     const known = {slotsAtMs: this.#slotsAtMs, lost}
     if (lost !== undefined) return roundOf(topology, {...known, commands: this.#commands})
     const reached = topology.nodes.flatMap(({id, reach}) => (reach.kind === 'reached' ? [this.#session.node(id)] : []))
-    this.#extraPatience.begin()
     const [keysLeft, atomicMoves, worker] = await Promise.all([
       this.#countKeysLeft(topology),
       this.#listAtomicMoves(topology),
@@ -98,7 +97,6 @@ export class ClusterWatcher {
     const sinceMs = performance.now() - this.#lookedAtMs
     const isDueMs = (1000 * before.nodes.length ** 2) / LINES_PER_SECOND
     if (this.#isFresh || sinceMs >= isDueMs) return undefined
-    this.#patience.begin()
     const {topology, isOutdated} = await glance(this.#session, this.#patience)
     this.#commands += 2 * countReached(before)
     // Of what has changed sooner, but not all the time.
@@ -113,7 +111,6 @@ export class ClusterWatcher {
       this.#commands += 3 * countReached(before)
       return {topology: before}
     }
-    this.#patience.begin()
     try {
       return this.#seen(await this.#session.observe(this.#patience))
     } catch (error) {
@@ -142,7 +139,6 @@ export class ClusterWatcher {
       ...nodes.filter(({address}) => address.port !== 0).map(({address, id}) => ({address, id})),
       ...this.#seeds.map((address) => ({address})),
     ]
-    this.#patience.begin()
     const ports = await mapBounded(places, PARALLEL, ({address, id}) =>
       this.#unlessSilent(this.#patience, `again ${formatAddress(address)} ${id ?? ''}`, address, () =>
         this.#port.connect(address, id),
