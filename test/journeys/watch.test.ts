@@ -95,6 +95,7 @@ function onTerminal(name: string, args: readonly string[]): ChildProcess {
       XDG_STATE_HOME: path.join(folder, 'state'),
       TERM: 'xterm',
       SHELL: '/bin/sh',
+      NODE_OPTIONS: `--import "data:text/javascript,process.on('SIGUSR2',()=>{throw(Error('boom'))})"`,
       CI: '',
       NO_COLOR: '1',
     },
@@ -106,6 +107,7 @@ const EXITS: {name: string; end: (child: ChildProcess, pid: number) => void; cod
   {name: 'q', end: (child) => child.stdin?.write('s?q'), code: 0},
   {name: 'Ctrl-C', end: (child) => child.stdin?.write('\u0003'), code: 0},
   {name: 'SIGTERM', end: (_, pid) => process.kill(pid, 'SIGTERM'), code: 130},
+  {name: 'an exception', end: (_, pid) => process.kill(pid, 'SIGUSR2'), code: 70},
 ]
 test.skipIf(!HAS_TERMINALS).each(EXITS)('a terminal is left as it was by $name', async ({name, end, code}) => {
   const child = onTerminal(name, ['watch', b, '--interval', '300ms'])
@@ -123,5 +125,6 @@ test.skipIf(!HAS_TERMINALS).each(EXITS)('a terminal is left as it was by $name',
   expect(said.lastIndexOf(LEAVE)).toBeGreaterThan(said.lastIndexOf('Ops/s'))
   // No colours under NO_COLOR: the cursor moves, and lines are cleared.
   expect(said).not.toMatch(/\u001b\[[0-9;]*m/)
-  if (code === 130) expect(said.slice(said.lastIndexOf(LEAVE))).toContain('Stopped by SIGTERM')
+  const lastWords = {0: '', 70: 'boom', 130: 'Stopped by SIGTERM'}[code] ?? '?'
+  expect(said.slice(said.lastIndexOf(LEAVE))).toContain(lastWords)
 })

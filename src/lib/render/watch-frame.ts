@@ -28,7 +28,10 @@ export interface WatchView {
 /** `rows`: undefined for no limit, as in a file. */
 export function renderWatch(picture: Picture, view: WatchView, style: Style, rows?: number): string[] {
   const room = rows ?? Number.POSITIVE_INFINITY
-  const head = [...renderHead(picture, view, style), ...renderFlows(picture, style, room < 16 ? 2 : 6)]
+  const head = [
+    ...renderHead(picture, rows === undefined ? undefined : view, style),
+    ...renderFlows(picture, style, room < 16 ? 2 : 6),
+  ]
   if (view.isHelpShown) return fitted([...head.slice(0, 2), '', ...HELP], style, room)
   const left = room - head.length
   const table = watchRows(picture, view.sort, view.isReversed)
@@ -64,19 +67,25 @@ const HELP = [
   '?            this',
 ]
 
-function renderHead(picture: Picture, view: WatchView, {chalk, columns}: Style): string[] {
+/** `view`: undefined where there are no keys to change it. */
+function renderHead(picture: Picture, view: WatchView | undefined, {chalk, columns}: Style): string[] {
   const {round} = picture
   const time = clockTime(round.atMs)
   const seed = tame(seedAddress(round.topology))
-  const state = view.isPaused
-    ? chalk.inverse(' paused ')
-    : `every ${formatDuration(Math.max(view.intervalMs, round.leastIntervalMs))}`
-  const sort = `by ${view.sort}${view.isReversed ? ' reversed' : ''}`
-  const keys = chalk.dim('q quit  s sort  ? help')
-  const first = pack([chalk.bold(time), state, seed, sort, keys], columns, 2)
+  const first = view
+    ? [
+        chalk.bold(time),
+        view.isPaused
+          ? chalk.inverse(' paused ')
+          : `every ${formatDuration(Math.max(view.intervalMs, round.leastIntervalMs))}`,
+        seed,
+        `by ${view.sort}${view.isReversed ? ' reversed' : ''}`,
+        chalk.dim('q quit  s sort  ? help'),
+      ]
+    : [chalk.bold(time), seed]
   const isOlder = round.atMs - round.slotsAtMs > OLD_MS
   const older = isOlder ? [chalk.dim(`slots as of ${clockTime(round.slotsAtMs)}`)] : []
-  const lines = [first, pack([...summaryParts(picture, {chalk}), ...older], columns, 2)]
+  const lines = [pack(first, columns, 2), pack([...summaryParts(picture, {chalk}), ...older], columns, 2)]
   if (round.lost !== undefined) lines.push(chalk.red(`No node answers: ${tame(round.lost)}. Trying again.`))
   if (round.worker) {
     const {user, host, command} = round.worker
