@@ -8,9 +8,9 @@ import {formatAddress, type NodeAddress, type NodeId, type Topology} from '../to
 import {primaries} from '../topology/queries.ts'
 import {withReach} from '../topology/with-reach.ts'
 import type {AtomicMove, Round, Worker} from '../watch/round.ts'
-import {findLockHolder} from './cluster-lock.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
 import {glance} from './glance.ts'
+import {holderAmong, LOCK_PREFIX} from './lock-entry.ts'
 import {Patience} from './patience.ts'
 import {ClusterSession, openSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
@@ -28,7 +28,6 @@ const NODES_ASKED_FOR_WORKER = 2
 const LINES_PER_SECOND = 50_000
 /** So many nodes are asked in a second, about 4 MB of INFO. */
 const NODES_PER_SECOND = 500
-
 /** When something has changed, everything is looked at after this part of the usual time. */
 const SOONER = 4
 
@@ -48,6 +47,7 @@ export class ClusterWatcher {
   #isFresh = true
   #worker: Worker | undefined
   #workerAskedAtMs = Number.NEGATIVE_INFINITY
+  #hadOpenSlots = false
   /** What our user may not ask: not tried again. */
   readonly #denied = new Set<string>()
   #commands = 0
@@ -139,11 +139,15 @@ export class ClusterWatcher {
       ...nodes.filter(({address}) => address.port !== 0).map(({address, id}) => ({address, id})),
       ...this.#seeds.map((address) => ({address})),
     ]
-    const ports = await mapBounded(places, PARALLEL, ({address, id}) =>
-      this.#unlessSilent(this.#patience, `again ${formatAddress(address)} ${id ?? ''}`, address, () =>
-        this.#port.connect(address, id),
-      ),
-    )
+    const ports = await mapBounded(places, PARALLEL, async ({address, id}) => {
+      try {
+        const place = `again ${formatAddress(address)} ${id ?? ''}`
+        return await this.#patience.within(place, address, () => this.#port.connect(address, id))
+      } catch (error) {
+        if (!(error instanceof NodeError)) throw error
+        return undefined
+      }
+    })
     const members = new Set(nodes.map(({id}) => id))
     const port = ports.find((one) => one !== undefined && members.has(one.id))
     if (!port) return undefined
@@ -168,9 +172,8 @@ export class ClusterWatcher {
       const port = this.#session.node(source.id)
       const databases = [...source.serverInfo.keysByDatabase.keys()]
       this.#commands += databases.length
-      const counts = await this.#extra(`keys ${slot}`, port, () =>
-        Promise.all(databases.map((database) => port.countKeys(slot, database))),
-      )
+      const countAll = (): Promise<number[]> => Promise.all(databases.map((database) => port.countKeys(slot, database)))
+      const counts = await this.#extra('keys', port, countAll, slot)
       if (counts)
         left.set(
           slot,
@@ -185,7 +188,7 @@ export class ClusterWatcher {
     const reached = primaries(topology).filter(({reach}) => reach.kind === 'reached')
     const lists = await mapBounded(reached, PARALLEL, async ({id}) => {
       const port = this.#session.node(id)
-      return this.#extra(`migrations ${id}`, port, async () => {
+      return this.#extra('migrations', port, async () => {
         if ((await port.readAtomicFamily()) === undefined) return []
         this.#commands++
         return port.listSlotMigrations()
@@ -201,35 +204,38 @@ export class ClusterWatcher {
   /** Asked for seldom, but at once when slots open. */
   async #findWorker(topology: Topology, reached: readonly NodePort[]): Promise<Worker | undefined> {
     const nowMs = performance.now()
-    const isDue = nowMs - this.#workerAskedAtMs >= WORKER_EVERY_MS
-    if (!isDue && (topology.openSlots.length === 0 || this.#worker)) return this.#worker
+    const hasOpenSlots = topology.openSlots.length > 0
+    const hasBegun = hasOpenSlots && !this.#hadOpenSlots
+    this.#hadOpenSlots = hasOpenSlots
+    if (!hasBegun && nowMs - this.#workerAskedAtMs < WORKER_EVERY_MS) return this.#worker
     this.#workerAskedAtMs = nowMs
     const asked = [...reached].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, NODES_ASKED_FOR_WORKER)
-    const [first] = asked
-    if (!first) return undefined
-    this.#commands += asked.length
-    const answer = await this.#extra('lock', first, async () => ({holder: await findLockHolder(asked)}))
-    if (answer) this.#worker = answer.holder
+    const lists = await mapBounded(asked, PARALLEL, async (port) =>
+      this.#extra('lock', port, () => {
+        this.#commands++
+        return port.listNamedClients(LOCK_PREFIX)
+      }),
+    )
+    const answers = lists.filter((list) => list !== undefined)
+    if (answers.length > 0) this.#worker = holderAmong(answers)
     return this.#worker
   }
 
   /** undefined when the node does not answer in time, or not to us. */
-  async #extra<T>(key: string, {address}: NodePort, work: () => Promise<T>): Promise<T | undefined> {
-    if (this.#denied.has(key)) return undefined
-    return this.#unlessSilent(this.#extraPatience, key, address, work)
-  }
-
-  async #unlessSilent<T>(
-    patience: Patience,
-    key: string,
-    address: NodeAddress,
+  async #extra<T>(
+    what: string,
+    {id, address}: NodePort,
     work: () => Promise<T>,
+    slot?: number,
   ): Promise<T | undefined> {
+    // The servers log each refusal.
+    const right = `${what} ${id}`
+    if (this.#denied.has(right)) return undefined
     try {
-      return await patience.within(key, address, work)
+      return await this.#extraPatience.within(`${right} ${slot ?? ''}`, address, work)
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
-      if (error.failure === 'permission') this.#denied.add(key)
+      if (error.failure === 'permission') this.#denied.add(right)
       return undefined
     }
   }
