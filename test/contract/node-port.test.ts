@@ -87,6 +87,9 @@ forEachTerrain('slots of a node', ({open, hasSlotStats}) => {
     })
     expect(other && countSlots(other.ranges)).toBe(5462)
     expect(await source.readClusterInfo()).toEqual(view.clusterInfo)
+    const {clusterInfo, serverInfo} = await source.readVitals()
+    expect(clusterInfo).toEqual(view.clusterInfo)
+    expect(serverInfo.version).toBe(view.serverInfo.version)
   })
 
   it('marks a slot at the node that is told, and takes the mark away again', async () => {

@@ -136,8 +136,9 @@ forEachKind(
       await run('create', [a, b, c, '--yes'])
     })
 
-    test('check, info and wait', async () => {
+    test('check, info, watch and wait', async () => {
       await run('check', [a])
+      await run('watch', [a, '--count', '2', '--interval', '200ms'])
       await run('info', [a])
       await run('clients', [a])
       await run('wait', [a, '--for', 'healthy', '--timeout', '20'])

@@ -13,6 +13,7 @@ import {
   describeOwner,
   describeWork,
   formatLockName,
+  holderAmong,
   isExpired,
   LOCK_PREFIX,
   type LockOwner,
@@ -66,9 +67,7 @@ interface Seat {
 
 /** Who holds the lock, or is about to; for those who do not want it. Nodes that do not tell are passed over. */
 export async function findLockHolder(ports: readonly NodePort[]): Promise<LockOwner | undefined> {
-  const lists = await mapBounded(nodesOfLock(ports), PARALLEL, (port) => listOrNothing(port))
-  const live = contestantsAmong(lists).filter((one) => !isExpired(one) && one.entry.phase !== 'done')
-  return (live.find(({entry}) => entry.phase !== 'claiming') ?? live[0])?.entry
+  return holderAmong(await mapBounded(nodesOfLock(ports), PARALLEL, (port) => listOrNothing(port)))
 }
 
 /** The same ones for everybody: node IDs do not change. */

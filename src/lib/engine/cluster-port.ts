@@ -10,7 +10,7 @@
  */
 import type {NodeError} from '../errors.ts'
 import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
-import type {ClusterInfo, NodeAddress, NodeId, NodeView} from '../topology/model.ts'
+import type {ClusterInfo, NodeAddress, NodeId, NodeView, ServerInfo} from '../topology/model.ts'
 import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 
 /** As whom another node logs in at this one to send it keys. The password is for the adapter alone. */
@@ -153,6 +153,12 @@ export interface ForbiddenRights {
   readonly forbidden: readonly string[]
 }
 
+/** How a node says that it is. */
+export interface Vitals {
+  readonly clusterInfo: ClusterInfo
+  readonly serverInfo: ServerInfo
+}
+
 export interface NodePort {
   /** Another one after `reset`. */
   readonly id: NodeId
@@ -177,6 +183,8 @@ export interface NodePort {
   readClusterInfo(): Promise<ClusterInfo>
   /** CLUSTER SLOTS, of which clients live: by ID, only nodes with slots and their replicas that have something. */
   readToldPlaces(): Promise<ReadonlyMap<NodeId, ToldPlace>>
+  /** CLUSTER INFO and INFO: what a view has beyond CLUSTER NODES, which grows with the cluster. */
+  readVitals(): Promise<Vitals>
   /** How long a PING takes on a connection that does nothing else, in milliseconds. */
   measureLatency(): Promise<number>
   /** Clients other than ourselves that have said something within ten seconds; 0 where the node does not tell. A hint. */

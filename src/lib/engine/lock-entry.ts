@@ -118,6 +118,12 @@ export function isExpired({entry, idleMs}: Contestant): boolean {
   return idleMs >= entry.leaseMs
 }
 
+/** Who holds the lock, or is about to. */
+export function holderAmong(lists: readonly (readonly NamedClient[])[]): LockEntry | undefined {
+  const live = contestantsAmong(lists).filter((one) => !isExpired(one) && one.entry.phase !== 'done')
+  return (live.find(({entry}) => entry.phase !== 'claiming') ?? live[0])?.entry
+}
+
 /** "ada@db-admin (process 4711, since 2026-11-23 14:03:12 UTC)" */
 export function describeOwner({user, host, pid, since}: LockOwner): string {
   const time = since.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d).*$/, '$1 $2 UTC')

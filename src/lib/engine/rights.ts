@@ -107,6 +107,14 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('telling who is at work on an open slot', '+client|list'),
   ],
   wait: LOOK,
+  watch: [
+    ...LOOK,
+    ...only('how many keys are left in open slots', '+cluster|countkeysinslot'),
+    ...only('who is at work', '+client|list'),
+    ...only('slots that the servers move by themselves', '+command|info', WITH_FUNCTIONS),
+    ...only('slots that the servers move by themselves', '+cluster|migration', PULL),
+    ...only('slots that the servers move by themselves', '+cluster|getslotmigrations', PUSH),
+  ],
   call: LOOK,
   create: [
     ...LOOK,

@@ -17,6 +17,7 @@ import {
 } from '../topology/model.ts'
 import {findFormer, findNode, listNodes, requireNode} from '../topology/queries.ts'
 import type {ClusterPort, NodePort} from './cluster-port.ts'
+import {NotYet, type Patience} from './patience.ts'
 import {mapBounded} from './waiting.ts'
 
 /** Connections opened at once: enough for a thousand nodes in a few rounds, few enough for any file limit. */
@@ -47,6 +48,7 @@ export class ClusterSession {
   readonly #otherSeeds: readonly NodeAddress[]
   readonly #seedId: NodeId
   #topology: Topology | undefined
+  #patience: Patience | undefined
 
   /** Seeds that were tried in vain a moment ago: the first look does not wait for them again. */
   #silent: ReadonlyMap<string, NodeError>
@@ -169,8 +171,12 @@ export class ClusterSession {
     this.#unreached.delete(id)
   }
 
-  /** Asks every node that any reached node knows. One dead node costs one deadline, not one each. */
-  async observe(): Promise<Topology> {
+  /**
+   * Asks every node that any reached node knows. One dead node costs one deadline, not one each; with `patience` no more
+   * than that.
+   */
+  async observe(patience?: Patience): Promise<Topology> {
+    this.#patience = patience
     this.#unreached = new Map()
     this.#occupied = []
     this.#probed = new Set()
@@ -182,6 +188,7 @@ export class ClusterSession {
    * they are loading are asked again: that costs nothing, and passes.
    */
   async refresh(): Promise<Topology> {
+    this.#patience = undefined
     return this.#look()
   }
 
@@ -251,7 +258,7 @@ export class ClusterSession {
     await mapBounded([...places], PARALLEL_CONNECTS, async ([place, address]) => {
       this.#probed.add(place)
       try {
-        this.#strangers.push(await this.#port.connect(address))
+        this.#strangers.push(await this.#within(`at ${place}`, address, () => this.#port.connect(address)))
       } catch (error) {
         if (!(error instanceof NodeError)) throw error
       }
@@ -260,30 +267,38 @@ export class ClusterSession {
 
   async #ask({id, address, hostname}: Whereabouts): Promise<NodeView | undefined> {
     try {
-      let port = this.#ports.get(id)
-      if (!port) {
-        port = this.#strangers.find((stranger) => stranger.id === id)
-        if (port) {
-          this.#strangers = this.#strangers.filter((stranger) => stranger.id !== id)
-          this.#foundElsewhere.add(id)
-        } else {
-          const silence = this.#silent.get(formatAddress(address))
-          if (silence) throw silence
-          port = await this.#port.connect(address, id, hostname)
-        }
-        this.#ports.set(id, port)
-      }
-      const view = await port.readView()
+      const view = await this.#within(id, address, () => this.#readView({id, address, hostname}))
       this.#unreached.delete(id)
       return view
     } catch (error) {
       if (!(error instanceof NodeError)) throw error
       if (error.failure === 'wrong-node') this.#occupied.push(address)
-      this.#ports.delete(id)
+      if (!(error instanceof NotYet)) this.#ports.delete(id)
       const {failure, message, suggestions} = error
       this.#unreached.set(id, {failure, message, ...(suggestions.length > 0 ? {advice: suggestions} : {})})
       return undefined
     }
+  }
+
+  async #readView({id, address, hostname}: Whereabouts): Promise<NodeView> {
+    let port = this.#ports.get(id)
+    if (!port) {
+      port = this.#strangers.find((stranger) => stranger.id === id)
+      if (port) {
+        this.#strangers = this.#strangers.filter((stranger) => stranger.id !== id)
+        this.#foundElsewhere.add(id)
+      } else {
+        const silence = this.#silent.get(formatAddress(address))
+        if (silence) throw silence
+        port = await this.#port.connect(address, id, hostname)
+      }
+      this.#ports.set(id, port)
+    }
+    return port.readView()
+  }
+
+  #within<T>(key: string, address: NodeAddress, work: () => Promise<T>): Promise<T> {
+    return this.#patience ? this.#patience.within(key, address, work) : work()
   }
 
   /**
@@ -370,13 +385,17 @@ export class ClusterSession {
  * Connects to the first seed that answers and looks at the whole cluster.
  * @throws NodeError of the first seed when none answers.
  */
-export async function openSession(port: ClusterPort, seeds: readonly NodeAddress[]): Promise<ClusterSession> {
+export async function openSession(
+  port: ClusterPort,
+  seeds: readonly NodeAddress[],
+  patience?: Patience,
+): Promise<ClusterSession> {
   const silent = new Map<string, NodeError>()
   for (const [index, address] of seeds.entries()) {
     try {
       const node = await port.connect(address)
       const session = new ClusterSession(port, node, seeds.slice(index + 1), silent)
-      await session.observe()
+      await session.observe(patience)
       return session
     } catch (error) {
       if (!(error instanceof NodeError)) throw error

@@ -18,11 +18,19 @@ import type {
   Snapshot,
   SnapshotOptions,
   ToldPlace,
+  Vitals,
 } from '../engine/cluster-port.ts'
 import {NodeError} from '../errors.ts'
 import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
 import type {Passage} from '../topology/inside-address.ts'
-import {type ClusterInfo, formatAddress, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
+import {
+  type ClusterInfo,
+  formatAddress,
+  type NodeAddress,
+  type NodeId,
+  type NodeView,
+  type ServerInfo,
+} from '../topology/model.ts'
 import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
@@ -120,20 +128,14 @@ export class NodeClient implements NodePort {
   }
 
   async readView(): Promise<NodeView> {
-    const [nodes, clusterInfo, serverInfo] = await Promise.all([
-      this.#control.call(['CLUSTER', 'NODES']),
-      this.#control.call(['CLUSTER', 'INFO']),
-      // A user without +info still sees a cluster.
-      this.#control.call(['INFO']).catch(unless('permission', '')),
-    ])
+    const [nodes, vitals] = await Promise.all([this.#control.call(['CLUSTER', 'NODES']), this.readVitals()])
     const view = {
       id: this.id,
       dialled: this.address,
       resolved: this.resolvedAddress,
       internal: this.internalAddress,
       entries: understood(this.address, ['CLUSTER', 'NODES'], nodes, (reply) => parseNodes(textIn(reply))),
-      clusterInfo: understood(this.address, CLUSTER_INFO, clusterInfo, readClusterInfo),
-      serverInfo: understood(this.address, ['INFO'], serverInfo, (reply) => parseServerInfo(textIn(reply))),
+      ...vitals,
     }
     const {flavour, version} = view.serverInfo
     const waitsForReplicas = flavour === 'valkey' && Number.parseInt(version, 10) >= 8
@@ -152,6 +154,16 @@ export class NodeClient implements NodePort {
 
   async readToldPlaces(): Promise<ReadonlyMap<NodeId, ToldPlace>> {
     return this.#ask(['CLUSTER', 'SLOTS'], parseSlotsReply)
+  }
+
+  async readVitals(): Promise<Vitals> {
+    const [clusterInfo, serverInfo] = await Promise.all([
+      this.readClusterInfo(),
+      // A user without +info still sees a cluster.
+      this.#control.call(['INFO']).catch(unless('permission', '')),
+    ])
+    const readServerInfo = (reply: Reply): ServerInfo => parseServerInfo(textIn(reply))
+    return {clusterInfo, serverInfo: understood(this.address, ['INFO'], serverInfo, readServerInfo)}
   }
 
   async measureLatency(): Promise<number> {

@@ -5,10 +5,9 @@ import {RULE_BOOK} from '../findings/rule-book.ts'
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type ServerInfo, type Topology} from '../topology/model.ts'
-import {replicaLagBytes, replicaLagSeconds, slotsOf} from '../topology/queries.ts'
+import {keysOf, replicaLagBytes, replicaLagSeconds, slotsOf} from '../topology/queries.ts'
 import {clean} from './clean.ts'
 import type {MetricFamily, Sample} from './open-metrics.ts'
-import {keyCount} from './topology.ts'
 
 /** `fresh`: of what was found, what is in no baseline. */
 export function checkMetrics(topology: Topology, examination: Examination, fresh: readonly Finding[]): MetricFamily[] {
@@ -96,7 +95,7 @@ function nodeFamilies(topology: Topology): MetricFamily[] {
       'Ranges in which they lie.',
       perNode(({id}) => slotsOf(topology, id).length, 'primary'),
     ),
-    gauge('rcluster_node_keys', 'Keys of all databases.', perNode(keyCount)),
+    gauge('rcluster_node_keys', 'Keys of all databases.', perNode(keysOf)),
     bytes(
       'rcluster_node_memory_used_bytes',
       'used_memory.',

@@ -2,7 +2,7 @@
 import type {Finding} from '../findings/finding.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {labelId, labelNode, slotsOf} from '../topology/queries.ts'
+import {keysOf, labelId, labelNode, slotsOf} from '../topology/queries.ts'
 import type {NodeOpinion, OwnerOpinion} from '../topology/views-about.ts'
 import {formatBytes, formatCount, formatShort, plural} from './amounts.ts'
 import {clean} from './clean.ts'
@@ -10,7 +10,7 @@ import type {Style} from './colour.ts'
 import type {NodeExplanation, SlotExplanation} from './explanation.ts'
 import {renderFinding} from './findings.ts'
 import {quoteKey} from './key-name.ts'
-import {keyCount, nodeState, renderRanges} from './topology.ts'
+import {nodeState, renderRanges} from './topology.ts'
 import {wrap} from './wrap.ts'
 
 const LABEL_WIDTH = 13
@@ -122,7 +122,7 @@ export function renderNodeExplanation(facts: NodeExplanation, topology: Topology
   const why = node.reach.kind === 'unreachable' ? `: ${clean(node.reach.message)}` : ''
   const server = info && info.version !== '' ? `${info.flavour} ${info.version}` : ''
   const load = [
-    keyCount(node) === undefined ? '' : plural(keyCount(node) ?? 0, 'key'),
+    keysOf(node) === undefined ? '' : plural(keysOf(node) ?? 0, 'key'),
     info?.usedMemoryBytes === undefined ? '' : formatBytes(info.usedMemoryBytes),
     info?.opsPerSecond === undefined ? '' : `${formatShort(info.opsPerSecond)} ops/s`,
   ]

@@ -11,11 +11,11 @@ import {
   type StaleMark,
   type Topology,
 } from '../topology/model.ts'
-import {primaries, seedAddress, shardOf, slotsOf} from '../topology/queries.ts'
+import {keysOf, primaries, seedAddress, shardOf, slotsOf} from '../topology/queries.ts'
 import type {SlotCount} from '../topology/slot-count.ts'
 import {type NodeOpinion, type OwnerOpinion, opinionsOnNode, opinionsOnSlot} from '../topology/views-about.ts'
 import {type FindingDocument, findingDocument} from './findings-document.ts'
-import {keyCount, nodeState} from './topology.ts'
+import {nodeState} from './topology.ts'
 
 /** How the slot came to be asked for. */
 export interface SlotQuestion {
@@ -231,7 +231,7 @@ export function explainedNodeDocument(facts: NodeExplanation, topology: Topology
     isReachable: node.reach.kind === 'reached',
     slots: formatRanges(slots),
     slotCount: countSlots(slots),
-    keys: keyCount(node) ?? null,
+    keys: keysOf(node) ?? null,
     replicas: replicas.map((one) => named(one, topology)),
     neighbours: neighbours.map((one) => ({...named(one.node, topology), borders: one.borders})),
     sameHost: sameHost.map(({id}) => id),

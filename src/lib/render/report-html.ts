@@ -6,13 +6,13 @@
 import type {Finding} from '../findings/finding.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
-import {labelId, replicaLagBytes} from '../topology/queries.ts'
+import {keysOf, labelId, replicaLagBytes} from '../topology/queries.ts'
 import type {SlotHeat} from '../topology/slot-heat.ts'
 import {formatBytes, formatCount, formatMoment, formatShort, plural} from './amounts.ts'
 import {describeHeat, formatLoad, formatShare, hottestSlots, loadByOwner} from './heat-scale.ts'
 import {renderMapSvg} from './map-svg.ts'
 import {escapeMarkup} from './markup.ts'
-import {describeLag, keyCount, listedNodes, nodeState, renderHeadline, renderRanges} from './topology.ts'
+import {describeLag, listedNodes, nodeState, renderHeadline, renderRanges} from './topology.ts'
 
 export interface ReportFacts {
   readonly topology: Topology
@@ -126,7 +126,7 @@ function nodeTable(topology: Topology): string[] {
     },
     {title: 'Slots', kind: 'n', text: ({role, ranges}) => (role === 'primary' ? String(countSlots(ranges)) : '')},
     {title: 'Ranges', kind: 'some', text: ({ranges}) => renderRanges(ranges, 48)},
-    {title: 'Keys', kind: 'n', text: (node) => amount(keyCount(node), formatCount)},
+    {title: 'Keys', kind: 'n', text: (node) => amount(keysOf(node), formatCount)},
     {title: 'Memory', kind: 'n', text: (node) => amount(infoOf(node)?.usedMemoryBytes, formatBytes)},
     {title: 'Ops/s', kind: 'n', text: (node) => amount(infoOf(node)?.opsPerSecond, formatShort)},
     has(({role}) => role === 'replica') && {title: 'Lag', kind: 'n', text: (node) => lagOf(node, topology)},

@@ -3,8 +3,8 @@
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {replicaLagBytes, replicaLagSeconds} from '../topology/queries.ts'
-import {keyCount, nodeState} from './topology.ts'
+import {keysOf, replicaLagBytes, replicaLagSeconds} from '../topology/queries.ts'
+import {nodeState} from './topology.ts'
 
 export interface NodeDocument {
   readonly id: NodeId
@@ -65,7 +65,7 @@ export function topologyDocument(topology: Topology): TopologyDocument {
       replicas: replicas.map(({id}) => id),
       slots: formatRanges(primary.ranges),
       slotCount: countSlots(primary.ranges),
-      keys: keyCount(primary) ?? null,
+      keys: keysOf(primary) ?? null,
     })),
     coveredSlots: SLOT_COUNT - countSlots(topology.uncovered),
     uncovered: formatRanges(topology.uncovered),
@@ -93,7 +93,7 @@ function nodeDocument(node: ClusterNode, topology: Topology): NodeDocument {
     state: nodeState(node, topology).text,
     isReachable: node.reach.kind === 'reached',
     failure: node.reach.kind === 'unreachable' ? {kind: node.reach.failure, message: node.reach.message} : null,
-    keys: keyCount(node) ?? null,
+    keys: keysOf(node) ?? null,
     memoryBytes: info?.usedMemoryBytes ?? null,
     lagBytes: node.role === 'replica' ? (replicaLagBytes(node, topology) ?? null) : null,
     lagSeconds: node.role === 'replica' ? (replicaLagSeconds(node, topology) ?? null) : null,

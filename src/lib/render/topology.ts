@@ -4,7 +4,7 @@ import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {isSameAddress} from '../topology/inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
-import {replicaLagBytes, replicaLagSeconds, seedAddress} from '../topology/queries.ts'
+import {keysOf, replicaLagBytes, replicaLagSeconds, seedAddress} from '../topology/queries.ts'
 import {formatBytes, formatCount, formatShort, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -25,7 +25,7 @@ export function renderHeadline(topology: Topology): string {
   const views = topology.nodes.flatMap((node) => viewOf(node) ?? [])
   const versions = [...new Set(views.map(({serverInfo}) => `${serverInfo.flavour} ${serverInfo.version}`))].sort()
   const covered = SLOT_COUNT - countSlots(topology.uncovered)
-  const keys = topology.shards.map(({primary}) => keyCount(primary))
+  const keys = topology.shards.map(({primary}) => keysOf(primary))
   const known = keys.filter((count) => count !== undefined)
   const sum = (values: readonly (number | undefined)[]): number =>
     values.reduce<number>((total, value) => total + (value ?? 0), 0)
@@ -44,12 +44,6 @@ export function renderHeadline(topology: Topology): string {
   ]
     .filter((part) => part !== '')
     .join(', ')
-}
-
-/** Keys of all databases; undefined when the node was not asked. */
-export function keyCount(node: ClusterNode): number | undefined {
-  const view = viewOf(node)
-  return view && [...view.serverInfo.keysByDatabase.values()].reduce((sum, count) => sum + count, 0)
 }
 
 /** Replicas tell every second how far they are. */
@@ -116,7 +110,7 @@ function nodeColumns(topology: Topology, style: Style): readonly NodeColumn[] {
       expendable: 0,
       cell: ({role, ranges}) => (role === 'primary' ? String(countSlots(ranges)) : ''),
     },
-    {title: 'Keys', align: 'right', expendable: 1, cell: (node) => amount(keyCount(node), formatCount)},
+    {title: 'Keys', align: 'right', expendable: 1, cell: (node) => amount(keysOf(node), formatCount)},
     {title: 'Memory', align: 'right', expendable: 2, cell: (_, info) => amount(info?.usedMemoryBytes, formatBytes)},
     infos.some(({opsPerSecond}) => opsPerSecond !== undefined) && {
       title: 'Ops/s',

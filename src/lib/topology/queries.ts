@@ -164,6 +164,11 @@ function isLoopbackName(host: string): boolean {
   return host === 'localhost' || host === '127.0.0.1' || host === '::1'
 }
 
+/** Keys of all databases; undefined when the node was not asked. */
+export function keysOf({reach}: ClusterNode): number | undefined {
+  return reach.kind === 'unreachable' ? undefined : countKeys(reach.view)
+}
+
 /** "127.0.0.1:7000 (07c37dfe)" */
 export function labelNode(node: ClusterNode): string {
   const place = isPlaceless(node.address) ? 'noaddr' : formatAddress(node.address)

@@ -15,6 +15,7 @@ import type {
   SlotStats,
   Snapshot,
   ToldPlace,
+  Vitals,
 } from '../../../src/lib/engine/cluster-port.ts'
 import {NodeError} from '../../../src/lib/errors.ts'
 import {formatRanges, type SlotRange, type SlotRanges} from '../../../src/lib/slots/slot-ranges.ts'
@@ -76,6 +77,13 @@ export class FakePort implements NodePort {
 
   readClusterInfo(): Promise<ClusterInfo> {
     return this.#call({kind: 'readClusterInfo'}, clusterInfoOf)
+  }
+
+  readVitals(): Promise<Vitals> {
+    return this.#call({kind: 'readVitals'}, (server) => {
+      const {clusterInfo, serverInfo} = viewOf(server, this.#cluster.isReachable)
+      return {clusterInfo, serverInfo}
+    })
   }
 
   measureLatency(): Promise<number> {

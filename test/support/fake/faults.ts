@@ -30,6 +30,7 @@ const READING = [
   'readView',
   'readClusterInfo',
   'readToldPlaces',
+  'readVitals',
   'readDatabaseCount',
   'countKeys',
   'readSlotStats',
