@@ -5,7 +5,7 @@ import {RIGHTS, ruleLine, uniteRights} from '../../src/lib/engine/rights.ts'
 
 const COMMANDS = fileURLToPath(new URL('../../src/commands', import.meta.url))
 /** They ask no cluster, or start it themselves. */
-const WITHOUT_RULE = ['acl', 'addresses']
+const WITHOUT_RULE = ['acl', 'addresses', 'completion']
 
 test('every command has its rights in the table', () => {
   const files = readdirSync(COMMANDS).filter((file) => file.endsWith('.ts'))
