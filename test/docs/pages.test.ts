@@ -30,7 +30,7 @@ test.each([...pages])('docs/%s is what the commands say', async (name, content) 
 test('there is a page for each command, and none for what is gone', () => {
   const made = [...pages.keys()].filter((name) => name.startsWith('commands/')).map((name) => path.basename(name))
   expect(made).toHaveLength(commands.length + 1)
-  expect(readdirSync(path.join(docs, 'commands')).sort()).toEqual(made.sort())
+  expect(readdirSync(path.join(docs, 'commands')).filter((file) => !made.includes(file))).toEqual([])
 })
 
 const all: readonly (readonly [string, string])[] = [
@@ -54,10 +54,11 @@ describe.each(all)('%s', (name, text) => {
     const prose = text.replace(/^```[\s\S]*?^```$/gm, '').split('\n')
     expect(prose.filter((line) => line.length > 130)).toEqual([])
     for (const [, link = '', anchor] of text.matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)) {
-      const file = path.join(docs, path.dirname(name), link)
-      expect(existsSync(file), link).toBe(true)
-      if (anchor !== undefined)
-        expect(headingsOf(readFileSync(file, 'utf8')).map(anchorOf), `${link}#${anchor}`).toContain(anchor)
+      // What `npm run docs` is about to write is not there yet.
+      const target = path.join(path.dirname(name), link)
+      expect(pages.has(target) || existsSync(path.join(docs, target)), link).toBe(true)
+      if (anchor === undefined) continue
+      expect(headingsOf(pages.get(target) ?? read(target)).map(anchorOf), `${link}#${anchor}`).toContain(anchor)
     }
   })
 })
