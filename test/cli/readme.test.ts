@@ -1,12 +1,12 @@
-import {readdirSync, readFileSync} from 'node:fs'
+import {readFileSync} from 'node:fs'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
-import type {Command} from '@oclif/core/command'
 import {describe, expect, test} from 'vitest'
 import {isDropInForm} from '../../src/lib/cli/drop-in/form.ts'
 import {DROP_IN_OPTIONS} from '../../src/lib/cli/drop-in/options.ts'
 import {parseDropInArgv} from '../../src/lib/cli/drop-in/parse-argv.ts'
 import * as errors from '../../src/lib/errors.ts'
+import {readCommands} from '../support/commands.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
@@ -17,32 +17,17 @@ interface CommandFacts {
   readonly flags: ReadonlySet<string>
 }
 
-const commands = await readCommands()
+const commands = (await readCommands()).map(({name, command}): CommandFacts => {
+  const flags = new Set(['--help', '-h'])
+  for (const [flagName, flag] of Object.entries({...command.baseFlags, ...command.flags})) {
+    for (const long of [flagName, ...(flag.aliases ?? [])]) flags.add(`--${long}`)
+    if (flag.char) flags.add(`-${flag.char}`)
+    if ('allowNo' in flag && flag.allowNo) flags.add(`--no-${flagName}`)
+  }
+  return {names: [name, ...command.aliases, ...command.hiddenAliases], flags}
+})
 const names = commands.flatMap((command) => command.names)
 const allFlags = new Set([...commands.flatMap(({flags}) => [...flags]), '--cluster', ...DROP_IN_OPTIONS.keys()])
-
-async function readCommands(): Promise<CommandFacts[]> {
-  const folder = path.join(root, 'src/commands')
-  const files = readdirSync(folder, {recursive: true, encoding: 'utf8'}).filter((file) => file.endsWith('.ts'))
-  const loaded = await Promise.all(
-    files.map(async (file) => {
-      const {default: command} = (await import(path.join(folder, file))) as {default: typeof Command}
-      return {file, command}
-    }),
-  )
-  return loaded
-    .filter(({command}) => !command.hidden)
-    .map(({file, command}) => {
-      const flags = new Set(['--help', '-h'])
-      for (const [name, flag] of Object.entries({...command.baseFlags, ...command.flags})) {
-        for (const long of [name, ...(flag.aliases ?? [])]) flags.add(`--${long}`)
-        if (flag.char) flags.add(`-${flag.char}`)
-        if ('allowNo' in flag && flag.allowNo) flags.add(`--no-${name}`)
-      }
-      const name = file.replace(/\.ts$/, '').split(path.sep).join(' ')
-      return {names: [name, ...command.aliases, ...command.hiddenAliases], flags}
-    })
-}
 
 /** Table cells that tell of redis-cli, and what it prints in our code blocks, hold flags of others. */
 const ours = readme

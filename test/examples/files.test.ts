@@ -3,8 +3,6 @@ import {execFileSync} from 'node:child_process'
 import {existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import type {Command} from '@oclif/core/command'
-import {parse as parseArgv} from '@oclif/core/parser'
 import {Ajv2019} from 'ajv/dist/2019.js'
 import {build} from 'esbuild'
 import {StatefulSet} from 'kubernetes-models/apps/v1'
@@ -13,6 +11,7 @@ import {PodDisruptionBudget} from 'kubernetes-models/policy/v1'
 import {ConfigMap, Service} from 'kubernetes-models/v1'
 import {afterAll, describe, expect, test} from 'vitest'
 import {parse, parseAllDocuments} from 'yaml'
+import {parseCommand, readCommands} from '../support/commands.ts'
 import {commandsIn, examplePath, readExample} from '../support/examples.ts'
 
 const files = readdirSync(examplePath(''), {recursive: true, encoding: 'utf8'}).filter((name) =>
@@ -21,14 +20,7 @@ const files = readdirSync(examplePath(''), {recursive: true, encoding: 'utf8'}).
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-examples-'))
 afterAll(() => rmSync(folder, {recursive: true, force: true}))
 
-/** @throws when the real parser of the command would. */
-async function parseCommand(words: readonly string[]): Promise<void> {
-  const depth = existsSync(new URL(`../../src/commands/${words.slice(0, 2).join('/')}.ts`, import.meta.url)) ? 2 : 1
-  const file = new URL(`../../src/commands/${words.slice(0, depth).join('/')}.ts`, import.meta.url)
-  const {default: command} = (await import(file.pathname)) as {default: typeof Command}
-  const {args, baseFlags, flags, strict} = command
-  await parseArgv(words.slice(depth), {args, flags: {...baseFlags, ...flags}, strict})
-}
+const commands = await readCommands()
 
 describe.each(files.filter((name) => /\.ya?ml$/.test(name)))('%s', (name) => {
   test('is YAML without errors or warnings', () => {
@@ -168,7 +160,7 @@ describe('kubernetes', () => {
     const {said, status} = runScale(env as Record<string, string>)
     const short = said.map((line) => line.replace(/valkey-(\d+)\.svc:6379/g, '$1'))
     expect({said: short, status}).toEqual({said: expected, status: code})
-    for (const line of said) await parseCommand(line.split(' '))
+    for (const line of said) await parseCommand(line.split(' '), commands)
   })
 })
 
@@ -254,7 +246,7 @@ describe.each(files.filter((name) => name.endsWith('.md')))('%s', (name) => {
   const text = readExample(name)
 
   test('every rcluster command in it is one', async () => {
-    for (const words of commandsIn(text)) await parseCommand(words)
+    for (const words of commandsIn(text)) await parseCommand(words, commands)
   })
 
   test('the files that it names are there', () => {

@@ -16,8 +16,13 @@ export function commandsIn(markdown: string): string[][] {
   const lines = blocks.flatMap((block) => block.replace(/ *\\\n\s*/g, ' ').split('\n'))
   return lines.flatMap((line) => {
     const [, words] = /^(?:\$ )?rcluster (.*?)(?: {2,}#.*)?$/.exec(line) ?? []
-    return words === undefined ? [] : [words.split(' ')]
+    return words === undefined ? [] : [wordsOf(words)]
   })
+}
+
+/** As a shell takes them: what stands in quotes is one. */
+function wordsOf(line: string): string[] {
+  return (line.match(/(?:"[^"]*"|'[^']*'|\S)+/g) ?? []).map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, '$1$2'))
 }
 
 /** A server's configuration file, without the folder, which each test has its own of. */

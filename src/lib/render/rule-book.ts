@@ -59,7 +59,7 @@ const HEADINGS = {error: 'Errors', warning: 'Warnings', note: 'Notes'} as const
 
 const INTRODUCTION = [
   '# The rules of `rcluster check`',
-  'Made from src/lib/findings/rule-book.ts; a test holds this page equal to it (`npx vitest run --project unit test/render/rule-book.test.ts -u` writes it anew).',
+  'Made from src/lib/findings/rule-book.ts; a test holds this page equal to it (`npm run docs` writes it anew).',
   'An error makes the exit code 1. A warning does so with `--fail-on warning`. A note never does: what it tells of may well be meant so. `--rule ID` judges by these rules only, `--ignore ID` by all but these. A rule that could not be judged is told as such, with the reason. In what mends it SEED and NODE stand for addresses; what `check` prints has the real ones.',
 ].join('\n\n')
 
