@@ -52,7 +52,9 @@ describe.each(all)('%s', (name, text) => {
 
   test('its lines are short, and what it links to is there', () => {
     const prose = text.replace(/^```[\s\S]*?^```$/gm, '').split('\n')
-    expect(prose.filter((line) => line.length > 130)).toEqual([])
+    // Where a link leads cannot be wrapped.
+    const shown = prose.map((line) => line.replace(/\]\([^)]*\)/g, ']'))
+    expect(shown.filter((line) => line.length > 130)).toEqual([])
     for (const [, link = '', anchor] of text.matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)) {
       // What `npm run docs` is about to write is not there yet.
       const target = path.join(path.dirname(name), link)
