@@ -194,11 +194,15 @@ function outputSchema(project) {
     .properties.name
   const results = {}
   for (const {command, result} of commands) {
-    // What `apply` returns is what the command of the plan returns.
-    const schema =
-      command === 'apply' ? {anyOf: planned.enum.map((name) => ({$ref: refOf(name)}))} : definitions.schemaOf(result)
-    results[nameOfResult(command)] = planned.enum.includes(command) ? {allOf: [schema, PLAN_FILE]} : schema
+    try {
+      const schema = definitions.schemaOf(result)
+      results[nameOfResult(command)] = planned.enum.includes(command) ? {allOf: [schema, PLAN_FILE]} : schema
+    } catch (error) {
+      throw new Error(`what ${command} returns: ${error.message}`)
+    }
   }
+  // It returns what the command of the plan returns.
+  results[nameOfResult('apply')] = {anyOf: planned.enum.map((name) => ({$ref: refOf(name)}))}
   const failure = exportedType(project, 'src/lib/render/error.ts', 'ErrorDocument')
   const error = definitions.schemaOf(
     project.checker.getTypeOfSymbol(project.checker.getPropertyOfType(failure, 'error')),

@@ -26,7 +26,7 @@ async function readCommands(): Promise<{name: string; command: typeof Command}[]
 }
 
 const sampleFile = (command: string): string =>
-  path.join(root, 'test/cli/json-samples', `${command.replace(' ', '-')}.json`)
+  path.join(root, 'test/cli/json-samples', `${command.replaceAll(' ', '-')}.json`)
 
 function readSample(command: string): {readonly result: object} {
   const file = sampleFile(command)
@@ -64,7 +64,7 @@ describe.each(printing)('%s --json, as a real run printed it', (command) => {
 
   test('is wrong without its fields, or under another name', () => {
     const sample = readSample(command)
-    expect(problemsOf('output-v1', {...sample, result: {}})).not.toEqual([])
+    expect(problemsOf('output-v1', {...sample, result: {}}), 'run() returns a type without fields').not.toEqual([])
     expect(problemsOf('output-v1', {...sample, command: 'no such command'})).not.toEqual([])
     expect(problemsOf('output-v1', {...sample, ok: false})).not.toEqual([])
   })
