@@ -12,6 +12,7 @@ const steps = [
   ['format and lint', local('biome'), 'check', '--error-on-warnings'],
   ['promises', local('oxlint'), '--type-aware', 'src', 'test', 'scripts'],
   ['import directions', process.execPath, 'scripts/check-imports.js'],
+  ['schemas', process.execPath, 'scripts/schemas.js', '--check'],
   ['bundle', process.execPath, 'scripts/build.js'],
   ['dead code', local('knip'), '--no-progress'],
   ['package', local('publint'), '--strict'],

@@ -14,11 +14,11 @@ import {
 } from '../lib/engine/rights.ts'
 import {UsageError} from '../lib/errors.ts'
 import {nearestWord} from '../lib/nearest-word.ts'
-import {type OptionalRight, type RuleDocument, renderRules} from '../lib/render/rights.ts'
+import {type OptionalRight, type RightsDocument, renderRules} from '../lib/render/rights.ts'
 
 interface AclReport {
   readonly commands: readonly string[]
-  readonly rules: readonly RuleDocument[]
+  readonly rules: readonly RightsDocument[]
   readonly optional: readonly OptionalRight[]
 }
 
@@ -111,7 +111,7 @@ function rulesOf(
   families: readonly ServerFamily[],
   words: (family: ServerFamily) => readonly string[],
   user: string,
-): RuleDocument[] {
+): RightsDocument[] {
   const byRule = new Map<string, ServerFamily[]>()
   for (const family of families) {
     const rule = ruleLine(user, words(family))

@@ -22,7 +22,7 @@ import {labelId, labelNode, replicasOf, slotsOf} from '../lib/topology/queries.t
 
 interface JoinReport {
   readonly outcome: 'joined' | 'planned' | 'nothing-to-do'
-  readonly plan: JoinPlan
+  readonly plan: GrowthPlan
   readonly elapsedMs: number
   /** With --rebalance. */
   readonly moves?: MoveReport

@@ -21,7 +21,8 @@ export default class Addresses extends BaseCommand<typeof Addresses> {
   static override summary = 'Show where nodes behind published ports were reached, as it is remembered.'
   static override description = [
     'Nodes in containers announce addresses that lead nowhere from outside. Where they were reached instead (through the seeds of an earlier command, or by create) is kept by node ID in the state folder, so that one seed is enough later on. It is a hint: a node with another ID that answers there is never taken for it. --no-remember and RCLUSTER_REMEMBER=0 do without.',
-    'Asks no node. Exit codes: 0 shown or forgotten, 2 nothing is remembered of that node.',
+    'Asks no node.',
+    'Exit codes: 0 shown or forgotten; 2 nothing is remembered of that node.',
   ].join('\n\n')
   static override usage = 'addresses [NODE] [--forget]'
   static override examples = [

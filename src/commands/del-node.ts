@@ -22,7 +22,7 @@ import {slotsOf} from '../lib/topology/queries.ts'
 
 interface RemovalReport extends Partial<RemovalOutcome> {
   readonly outcome: 'removed' | 'planned' | 'nothing-to-do'
-  readonly plan: RemovalPlan | undefined
+  readonly plan: ShrinkPlan | undefined
   /** With --drain, when the nodes had slots. */
   readonly moves?: MoveReport
   readonly elapsedMs: number

@@ -7,7 +7,7 @@ import {orAbort} from '../lib/engine/waiting.ts'
 import {ClusterWatcher} from '../lib/engine/watch-cluster.ts'
 import {ClusterError, UsageError} from '../lib/errors.ts'
 import {canAnimate} from '../lib/render/colour.ts'
-import {watchDocument} from '../lib/render/watch-document.ts'
+import {type WatchDocument, watchDocument} from '../lib/render/watch-document.ts'
 import {renderWatch, type WatchView} from '../lib/render/watch-frame.ts'
 import {renderRound} from '../lib/render/watch-lines.ts'
 import {SORTS} from '../lib/render/watch-rows.ts'
@@ -48,7 +48,8 @@ export default class Watch extends ClusterCommand<typeof Watch> {
     reverse: Flags.boolean({summary: 'Sort the other way round.', default: false}),
   }
 
-  async run(): Promise<object> {
+  /** As the documents that were written as they came; nothing more is printed of what it returns. */
+  async run(): Promise<WatchDocument> {
     const {interval: intervalMs = INTERVAL_MS, sort, reverse} = this.flags
     if (intervalMs < LEAST_INTERVAL_MS) throw new UsageError(`--interval must be ${LEAST_INTERVAL_MS}ms or more`)
     const seeds = this.seedAddresses(seedFromWords(this.args.seed))
@@ -75,7 +76,7 @@ export default class Watch extends ClusterCommand<typeof Watch> {
     }
     if (this.stopSignal.aborted && !this.#isEnough(this.stopSignal.reason)) throw this.stopSignal.reason
     if (last && this.#isLive && !ends.aborted) this.print(renderWatch(last, view, this.style).join('\n'))
-    return {}
+    return last ? watchDocument(last) : ({} as WatchDocument)
   }
 
   get #count(): number | undefined {

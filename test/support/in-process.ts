@@ -9,6 +9,7 @@ import {fileURLToPath} from 'node:url'
 import {Config} from '@oclif/core/config'
 import {isDropInForm} from '../../src/lib/cli/drop-in/form.ts'
 import {parseDropInArgv, toNativeArgv} from '../../src/lib/cli/drop-in/parse-argv.ts'
+import {requireDocuments} from './documents.ts'
 import type {RunResult} from './rcluster.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -94,7 +95,8 @@ export async function runWithin(limitMs: number, argv: readonly string[]): Promi
   })
   try {
     const result = await Promise.race([runHere(argv, capture), tooLate])
-    return {...result, elapsedMs: performance.now() - startedAt}
+    const elapsedMs = performance.now() - startedAt
+    return {...requireDocuments(argv, result), elapsedMs}
   } finally {
     clearTimeout(timer)
   }

@@ -1,9 +1,13 @@
-/** The program as people run it: a process of its own, with what it wrote and how it ended. */
+/**
+ * The program as people run it: a process of its own, with what it wrote and how it ended. All that it prints for programs
+ * is held against the schemas.
+ */
 import {type ChildProcess, spawn} from 'node:child_process'
 import {mkdtempSync, rmSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
+import {requireDocuments} from './documents.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 
@@ -26,7 +30,7 @@ export interface RunOptions {
 }
 
 export interface Rcluster {
-  /** Runs to the end. */
+  /** Runs to the end. @throws an Error when its JSON is not as the schemas say. */
   run(args: readonly string[], options?: RunOptions): Promise<RunResult>
   /** As `run`. @throws an Error with all that it wrote when the exit code is not 0. */
   ok(...args: readonly string[]): Promise<RunResult>
@@ -93,10 +97,13 @@ export function openRcluster({prefix = []}: {readonly prefix?: readonly string[]
     ...env,
   })
   const [program = process.execPath, ...words] = [...prefix, process.execPath, PROGRAM]
-  const run: Rcluster['run'] = (args, options = {}) =>
-    runProgram(program, [...words, ...args], {...options, env: environment(options.env)})
+  const run: Rcluster['run'] = async (args, options = {}) =>
+    requireDocuments(args, await runProgram(program, [...words, ...args], {...options, env: environment(options.env)}))
   return {
-    start: (args, env) => launch(program, [...words, ...args], {env: environment(env)}),
+    start: (args, env) => {
+      const {child, ended} = launch(program, [...words, ...args], {env: environment(env)})
+      return {child, ended: ended.then((result) => requireDocuments(args, result))}
+    },
     run,
     ok: async (...args) => {
       const result = await run(args)

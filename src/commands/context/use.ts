@@ -5,8 +5,8 @@ import {UsageError} from '../../lib/errors.ts'
 import {NO_CONTEXT, readContexts, requireContext, writeContexts} from '../../lib/state/contexts.ts'
 
 interface UseReport {
-  readonly default: string | undefined
-  readonly before: string | undefined
+  readonly default: string | null
+  readonly before: string | null
 }
 
 export default class ContextUse extends BaseCommand<typeof ContextUse> {
@@ -37,6 +37,6 @@ export default class ContextUse extends BaseCommand<typeof ContextUse> {
         ? 'There is no default context now.'
         : `Commands that name no cluster use context ${standard} (${seeds.join(', ')}) from now on.`,
     )
-    return {default: standard, before: contexts.standard}
+    return {default: standard ?? null, before: contexts.standard ?? null}
   }
 }

@@ -1,5 +1,5 @@
 /** How is a failure told: to people as text, to programs as a document? */
-import type {ClusterError} from '../errors.ts'
+import type {ClusterError, ErrorCode} from '../errors.ts'
 import {cleanLines} from './clean.ts'
 import type {Style} from './colour.ts'
 import {wrap} from './wrap.ts'
@@ -33,7 +33,7 @@ export interface ErrorDocument {
   readonly ok: false
   readonly warnings: readonly string[]
   readonly error: {
-    readonly code: string
+    readonly code: ErrorCode
     readonly exitCode: number
     readonly message: string
     readonly details: Readonly<Record<string, unknown>>

@@ -3,7 +3,7 @@ import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {wrap} from './wrap.ts'
 
-export interface RuleDocument {
+export interface RightsDocument {
   /** "Redis 7.0 to 8.3, Valkey 7.2 to 8.1" */
   readonly servers: string
   /** Whose rule it is, where it is not our user's. */
@@ -20,7 +20,7 @@ export interface OptionalRight {
 /** The rules can be pasted as they stand: all else begins with #. */
 export function renderRules(
   title: string,
-  rules: readonly RuleDocument[],
+  rules: readonly RightsDocument[],
   optional: readonly OptionalRight[],
   style: Style,
 ): string {
