@@ -52,7 +52,7 @@ export async function runProgram(
   options: RunOptions = {},
 ): Promise<RunResult> {
   const {child, ended} = launch(program, args, options)
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 120_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 240_000)
   try {
     return await ended
   } finally {
