@@ -1,7 +1,7 @@
 /** What happens to source and target while the servers move slots by themselves: the run goes on, or says how to. */
 import {randomBytes} from 'node:crypto'
-import {afterAll, beforeAll, expect, test} from 'vitest'
-import {FaultScene, type Watched} from '../support/fault-scene.ts'
+import {afterAll, expect, test} from 'vitest'
+import {FaultScene, useScene, type Watched} from '../support/fault-scene.ts'
 import {openRcluster, type RunResult} from '../support/rcluster.ts'
 import {eventually, forEachKind, rawCommand, type ServerName} from '../support/servers.ts'
 
@@ -19,18 +19,16 @@ const BIG_BYTES = 10_000_000
 forEachKind(
   'an atomic move',
   (kind) => {
-    let scene: FaultScene
-    beforeAll(async () => {
-      scene = await FaultScene.open(kind, rcluster, {
+    const scene = useScene(() =>
+      FaultScene.open(kind, rcluster, {
         replicas: 1,
         keys: 3000,
         config: {appendfsync: 'everysec'},
         load: async ([first = '']) => {
           for (let n = 0; n < BIG_KEYS; n++) await rawCommand(first, ['SET', `{06S}${n}`, randomBytes(BIG_BYTES)])
         },
-      })
-    })
-    afterAll(() => scene?.close())
+      }),
+    )
 
     /** The end that is asked for a migration, and knows how it goes. */
     const starterOf = ({from, to}: Ends): string => (kind.family === 'valkey' ? from : to)
@@ -41,7 +39,9 @@ forEachKind(
     }
 
     async function ends(): Promise<Ends> {
-      const [leaderA, leaderB, from] = await Promise.all([STAYS_IN_A, STAYS_IN_B, 0].map((slot) => scene.ownerOf(slot)))
+      const [leaderA, leaderB, from] = await Promise.all(
+        [STAYS_IN_A, STAYS_IN_B, 0].map((slot) => scene().ownerOf(slot)),
+      )
       return {from: from!, to: from === leaderA ? leaderB! : leaderA!}
     }
 
@@ -57,7 +57,7 @@ forEachKind(
 
     async function underWay(more: readonly string[] = []): Promise<{run: Watched; at: Ends}> {
       const at = await ends()
-      const run = scene.start(
+      const run = scene().start(
         'reshard',
         at.from,
         '--from',
@@ -87,42 +87,42 @@ forEachKind(
         expect([4, 5], result.stderr).toContain(result.code)
         await eventually(
           'all answer',
-          async () => (await scene.run('wait', scene.at(2), '--for', 'healthy', '--timeout', '30s')).code === 0,
+          async () => (await scene().run('wait', scene().at(2), '--for', 'healthy', '--timeout', '30s')).code === 0,
           60_000,
         )
-        const again = await scene.goOn(result)
+        const again = await scene().goOn(result)
         expect(again.code, `${result.stderr}\n${again.stderr}`).toBe(0)
       }
-      await scene.expectWhole()
-      for (const address of scene.servers.addresses) {
+      await scene().expectWhole()
+      for (const address of scene().servers.addresses) {
         expect(await migrationsAt(address), `left at ${address}`).not.toMatch(FIRST_STATES)
       }
-      if (to !== undefined) expect(await scene.ownerOf(0)).toBe(to)
+      if (to !== undefined) expect(await scene().ownerOf(0)).toBe(to)
     }
 
     test.each(['from', 'to'] as const)('outlasts a freeze of a moment (%s)', async (end) => {
       const {run, at} = await underWay()
-      const index = scene.indexOf(at[end])
-      await scene.atRest(run, at[end], async () => scene.servers.signal(index, 'SIGSTOP'), {isClientBack: false})
+      const index = scene().indexOf(at[end])
+      await scene().atRest(run, at[end], async () => scene().servers.signal(index, 'SIGSTOP'), {isClientBack: false})
       await new Promise((resolve) => setTimeout(resolve, 700))
-      scene.servers.signal(index, 'SIGCONT')
+      scene().servers.signal(index, 'SIGCONT')
       await rawCommand(at[end], ['PING'])
-      scene.writer.thaw()
+      scene().writer.thaw()
       await settle(await run.ended, at.to)
     })
 
     test.each(['from', 'to'] as const)('outlasts a crash and a restart (%s)', async (end) => {
       const {run, at} = await underWay()
-      await scene.atRest(run, at[end], () => scene.servers.restart(scene.indexOf(at[end])))
+      await scene().atRest(run, at[end], () => scene().servers.restart(scene().indexOf(at[end])))
       await settle(await run.ended)
     })
 
     test.each(['from', 'to'] as const)('follows the replica that takes over (%s)', async (end) => {
       const {run, at} = await underWay()
       const lost = at[end]
-      await scene.atRest(run, lost, () => scene.servers.kill(scene.indexOf(lost)))
+      await scene().atRest(run, lost, () => scene().servers.kill(scene().indexOf(lost)))
       const result = await run.ended
-      await scene.servers.restart(scene.indexOf(lost))
+      await scene().servers.restart(scene().indexOf(lost))
       await eventually('it has come back', async () =>
         String(await rawCommand(lost, ['CLUSTER', 'INFO'])).includes('cluster_state:ok'),
       )
@@ -144,17 +144,17 @@ forEachKind(
       const [, before = ''] = (await rawCommand(from, ['CONFIG', 'GET', limit])) as string[]
       await rawCommand(from, ['CONFIG', 'SET', limit, 'replica 1mb 1mb 1'])
       const {run, at} = await underWay()
-      const target = scene.indexOf(at.to)
-      scene.writer.freeze()
-      scene.servers.signal(target, 'SIGSTOP')
+      const target = scene().indexOf(at.to)
+      scene().writer.freeze()
+      scene().servers.signal(target, 'SIGSTOP')
       for (let n = 0; n < 6; n++) {
         await rawCommand(from, ['SET', '{06S}flood', randomBytes(2_000_000)])
         await rawCommand(from, ['DEL', '{06S}flood'])
       }
       await new Promise((resolve) => setTimeout(resolve, 1000))
-      scene.servers.signal(target, 'SIGCONT')
+      scene().servers.signal(target, 'SIGCONT')
       await rawCommand(at.to, ['PING'])
-      scene.writer.thaw()
+      scene().writer.thaw()
       const result = await run.ended
       // Redis begins again by itself, within the same migration.
       if (kind.family === 'valkey') expect(result.stderr).toContain('"kind":"retry"')
@@ -166,7 +166,7 @@ forEachKind(
       const {run, at} = await underWay()
       run.child.kill('SIGKILL')
       await run.ended
-      const again = await scene.run(
+      const again = await scene().run(
         'reshard',
         at.from,
         '--from',
@@ -186,8 +186,8 @@ forEachKind(
       run.child.kill('SIGINT')
       const result = await run.ended
       expect([0, 130], result.stderr).toContain(result.code)
-      await scene.expectWhole()
-      expect(await scene.ownerOf(0)).toBe(at.to)
+      await scene().expectWhole()
+      expect(await scene().ownerOf(0)).toBe(at.to)
     })
 
     test('loses nothing where the target runs out of memory, and goes on when it has more', async () => {
@@ -207,7 +207,7 @@ forEachKind(
       const begun = isByHand ? undefined : await underWay(['--patience', '5s'])
       if (begun) await rawCommand(to, ['CONFIG', 'SET', 'min-replicas-to-write', '5'])
       const words = ['--from', from, '--to', to, '--slots-list', SLOTS, '--yes']
-      const result = await (begun?.run.ended ?? scene.run('reshard', from, ...words))
+      const result = await (begun?.run.ended ?? scene().run('reshard', from, ...words))
       await rawCommand(to, ['CONFIG', 'SET', 'min-replicas-to-write', '0'])
       if (isByHand) expect(result.stdout).toContain('has min-replicas-to-write')
       await settle(result, to)
@@ -225,24 +225,26 @@ forEachKind(
 
     test('is not disturbed by another tool, which the servers turn away', async () => {
       const {run, at} = await underWay()
-      const taken = await scene.takeSlot(99, at.from, scene.at(2)).then(
-        () => 'taken',
-        (error: unknown) => (error as Error).message,
-      )
+      const taken = await scene()
+        .takeSlot(99, at.from, scene().at(2))
+        .then(
+          () => 'taken',
+          (error: unknown) => (error as Error).message,
+        )
       expect(taken).toMatch(/active atomic slot migration|Slot (export|import) in progress/)
-      await rawCommand(scene.at(2), ['CLUSTER', 'SETSLOT', '99', 'STABLE'])
+      await rawCommand(scene().at(2), ['CLUSTER', 'SETSLOT', '99', 'STABLE'])
       await settle(await run.ended, at.to)
     })
 
     test('does not bring back what FLUSHALL took', async () => {
-      await scene.endWriter()
+      await scene().endWriter()
       const {run, at} = await underWay()
       await rawCommand(at.from, ['FLUSHALL'])
       const result = await run.ended
-      if (result.code !== 0) await scene.goOn(result)
-      await eventually('all is well', async () => (await scene.run('check', scene.at(2))).code !== 1, 30_000)
-      expect(await scene.openSlots()).toEqual([])
-      expect(await scene.ownerOf(0)).toBe(at.to)
+      if (result.code !== 0) await scene().goOn(result)
+      await eventually('all is well', async () => (await scene().run('check', scene().at(2))).code !== 1, 30_000)
+      expect(await scene().openSlots()).toEqual([])
+      expect(await scene().ownerOf(0)).toBe(at.to)
       expect(await rawCommand(at.to, ['CLUSTER', 'COUNTKEYSINSLOT', '0'])).toBe(0)
     })
   },

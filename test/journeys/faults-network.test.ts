@@ -16,6 +16,9 @@ forEachKind(
     let network: TestNetwork
     let scene: FaultScene
     const open = async (): Promise<void> => {
+      // Of a first try.
+      await scene?.abandon()
+      await network?.close()
       network = await openNetwork(3)
       scene = await FaultScene.open(kind, rcluster, {hosts: network.hosts})
     }

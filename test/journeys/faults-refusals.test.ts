@@ -3,9 +3,9 @@
  * run stops, says what is true, and the command that it prints goes on.
  */
 import {Cluster} from 'ioredis'
-import {afterAll, beforeAll, expect, test} from 'vitest'
+import {afterAll, expect, test} from 'vitest'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
-import {FaultScene, type Watched} from '../support/fault-scene.ts'
+import {FaultScene, useScene, type Watched} from '../support/fault-scene.ts'
 import {openRcluster, type RunResult} from '../support/rcluster.ts'
 import {eventually, forEachKind, rawCommand, type ServerName, splitAddress} from '../support/servers.ts'
 
@@ -17,15 +17,12 @@ const KINDS: readonly ServerName[] = ['redis-7.0', 'redis-8.6', 'valkey-9.1']
 forEachKind(
   'a move key by key',
   (kind) => {
-    let scene: FaultScene
-    beforeAll(async () => {
-      scene = await FaultScene.open(kind, rcluster)
-    })
-    afterAll(() => scene?.close())
+    const scene = useScene(() => FaultScene.open(kind, rcluster))
 
     let turn = 0
     /** To and fro, so that no test leaves the next one without slots. */
-    const ends = (): [string, string] => (turn++ % 2 === 0 ? [scene.at(0), scene.at(1)] : [scene.at(1), scene.at(0)])
+    const ends = (): [string, string] =>
+      turn++ % 2 === 0 ? [scene().at(0), scene().at(1)] : [scene().at(1), scene().at(0)]
     const config = (address: string, name: string, value: string | number): Promise<unknown> =>
       rawCommand(address, ['CONFIG', 'SET', name, value])
     const inTheMiddle = (run: Watched): Promise<void> => run.until('keys-moved', 5)
@@ -33,7 +30,7 @@ forEachKind(
     async function expectDone(result: RunResult): Promise<void> {
       expect(result.code, result.stderr).toBe(0)
       expect(result.stdout).toMatch(/Moved \d+ slots? .* all nodes agree/)
-      await scene.expectWhole()
+      await scene().expectWhole()
     }
 
     /** Stopped with `reason`; every slot that is open has keys on both sides, as far as both can be asked. */
@@ -41,12 +38,12 @@ forEachKind(
       expect([result.code, result.stdout.includes('Moved')], result.stderr).toEqual([5, false])
       expect(result.stderr).toMatch(reason)
       const told = /; open: ([\d,-]+)/.exec(result.stderr)?.[1] ?? ''
-      const open = await scene.openSlots()
+      const open = await scene().openSlots()
       if (open.length > 0) expect(told).not.toBe('')
     }
 
     async function expectHalfMoved([a, b]: readonly [string, string]): Promise<void> {
-      for (const slot of await scene.openSlots()) {
+      for (const slot of await scene().openSlots()) {
         const counts = await Promise.all(
           [a, b].map(async (address) => Number(await rawCommand(address, ['CLUSTER', 'COUNTKEYSINSLOT', slot]))),
         )
@@ -56,52 +53,52 @@ forEachKind(
 
     test('waits for a source that is away, stops when it stays away, and goes on when it is back', async () => {
       const [a, b] = ends()
-      const source = scene.indexOf(a)
-      const run = scene.move(a, b, '--patience', '3s')
+      const source = scene().indexOf(a)
+      const run = scene().move(a, b, '--patience', '3s')
       await inTheMiddle(run)
-      scene.writer.freeze()
-      await scene.servers.kill(source)
+      scene().writer.freeze()
+      await scene().servers.kill(source)
       const stopped = await run.ended
       expect(stopped.code, stopped.stderr).toBe(5)
       expect(stopped.stderr).toMatch(/\d+ of 250 slots moved, then: .*(refused|does not answer|closed)/)
       expect(stopped.stderr).toContain(a)
       expect(stopped.stderr).toContain('Bring the node back')
-      await scene.servers.restart(source)
-      scene.writer.thaw()
+      await scene().servers.restart(source)
+      scene().writer.thaw()
       await eventually('the cluster serves', async () =>
         String(await rawCommand(a, ['CLUSTER', 'INFO'])).includes('cluster_state:ok'),
       )
-      await expectDone(await scene.goOn(stopped))
+      await expectDone(await scene().goOn(stopped))
     })
 
     test('outlasts ends that are frozen for longer than cluster-node-timeout', async () => {
       const [a, b] = ends()
-      const run = scene.move(a, b)
+      const run = scene().move(a, b)
       for (const frozen of [b, a]) {
         await inTheMiddle(run)
-        scene.servers.signal(scene.indexOf(frozen), 'SIGSTOP')
+        scene().servers.signal(scene().indexOf(frozen), 'SIGSTOP')
         await eventually('it is missed', async () =>
-          String(await rawCommand(scene.at(2), ['CLUSTER', 'INFO'])).includes('cluster_state:fail'),
+          String(await rawCommand(scene().at(2), ['CLUSTER', 'INFO'])).includes('cluster_state:fail'),
         )
-        scene.servers.signal(scene.indexOf(frozen), 'SIGCONT')
+        scene().servers.signal(scene().indexOf(frozen), 'SIGCONT')
       }
       await expectDone(await run.ended)
     })
 
     test('waits while the cluster is down because of a node that has no part in it', async () => {
       const [a, b] = ends()
-      const run = scene.move(a, b)
+      const run = scene().move(a, b)
       await inTheMiddle(run)
-      await scene.servers.kill(2)
+      await scene().servers.kill(2)
       await run.until('retry')
-      await scene.servers.restart(2)
+      await scene().servers.restart(2)
       await expectDone(await run.ended)
     })
 
     test.each(['source', 'target'] as const)('waits while the %s has too few replicas to write', async (end) => {
       const [a, b] = ends()
       const short = end === 'source' ? a : b
-      const run = scene.move(a, b)
+      const run = scene().move(a, b)
       await inTheMiddle(run)
       await config(short, 'min-replicas-to-write', 1)
       await run.until('retry', 3)
@@ -112,7 +109,7 @@ forEachKind(
     test('stops when its target has no memory left, closes what it can, and goes on when there is more', async () => {
       const pair = ends()
       const [a, b] = pair
-      const run = scene.move(a, b)
+      const run = scene().move(a, b)
       await inTheMiddle(run)
       await config(b, 'maxmemory', '1mb')
       const stopped = await run.ended
@@ -120,14 +117,14 @@ forEachKind(
       expect(stopped.stderr).toContain('Raise maxmemory on the target')
       await expectHalfMoved(pair)
       await config(b, 'maxmemory', 0)
-      await expectDone(await scene.goOn(stopped))
+      await expectDone(await scene().goOn(stopped))
     })
 
     test('stops when a right is taken away, closes what it can, and goes on when it is back', async () => {
       for (const words of [['-restore-asking'], ['-cluster|setslot']]) {
         const pair = ends()
         const [a, b] = pair
-        const run = scene.move(a, b)
+        const run = scene().move(a, b)
         await inTheMiddle(run)
         await rawCommand(b, ['ACL', 'SETUSER', 'default', ...words])
         const stopped = await run.ended
@@ -135,49 +132,49 @@ forEachKind(
         await expectStopped(stopped, /NOPERM/)
         expect(stopped.stderr).toContain('rights')
         if (words[0] === '-restore-asking') await expectHalfMoved(pair)
-        await expectDone(await scene.goOn(stopped))
+        await expectDone(await scene().goOn(stopped))
       }
     })
 
     test('goes on when its marks are taken away by hand', async () => {
       const [a, b] = ends()
-      const run = scene.move(a, b)
+      const run = scene().move(a, b)
       for (const end of [a, b]) {
         await inTheMiddle(run)
-        for (const slot of await scene.openSlots()) await rawCommand(end, ['CLUSTER', 'SETSLOT', slot, 'STABLE'])
+        for (const slot of await scene().openSlots()) await rawCommand(end, ['CLUSTER', 'SETSLOT', slot, 'STABLE'])
       }
       const result = await run.ended
       // Between the hand and our next look clients may write a key anew that had moved.
       if (result.code === 5 && result.stderr.includes('has different values on')) {
-        await expectDone(await scene.goOn(result, '--on-conflict', 'source'))
+        await expectDone(await scene().goOn(result, '--on-conflict', 'source'))
       } else await expectDone(result)
     })
 
     test('stops when another tool takes a slot of the plan, and leaves nothing open', async () => {
       const [a, b] = ends()
-      const c = scene.at(2)
-      const run = scene.move(a, b)
+      const c = scene().at(2)
+      const run = scene().move(a, b)
       await inTheMiddle(run)
       const plan = await rcluster.run(['reshard', a, b, '250', '--mover', 'migrate', '--dry-run', '--json'])
       const ranges = JSON.parse(plan.stdout) as {result: {plan: {moves: {slot: number}[]}}}
-      const open = new Set(await scene.openSlots())
+      const open = new Set(await scene().openSlots())
       const slot = ranges.result.plan.moves.map((move) => move.slot).findLast((one) => !open.has(one)) ?? 0
-      await scene.takeSlot(slot, a, c)
+      await scene().takeSlot(slot, a, c)
       const stopped = await run.ended
       await expectStopped(stopped, new RegExp(`slot ${slot} is no longer as planned`))
       expect(stopped.stderr).toContain('rcluster check')
-      await scene.expectWhole()
-      await scene.takeSlot(slot, c, a)
+      await scene().expectWhole()
+      await scene().takeSlot(slot, c, a)
     })
 
     test('is not disturbed by clients that delete, expire and rename keys', async () => {
       const [a, b] = ends()
-      const client = new Cluster(scene.servers.addresses.map(splitAddress))
+      const client = new Cluster(scene().servers.addresses.map(splitAddress))
       client.on('error', () => {})
       try {
         const names = Array.from({length: 300}, (_, n) => `{${tagForSlot((n * 97) % 16_384)}}fleeting:${n}`)
         await Promise.all(names.map((name) => client.set(name, name)))
-        const run = scene.move(a, b)
+        const run = scene().move(a, b)
         const isOver = run.ended.then(() => true)
         await inTheMiddle(run)
         const deeds = names.map(async (name, n) => {
@@ -197,24 +194,24 @@ forEachKind(
           await client.del(name)
           await client.del(`${name}:renamed`)
         }
-        await scene.expectWhole()
+        await scene().expectWhole()
       } finally {
         client.disconnect()
       }
     })
 
     test('comes to its end when everything is flushed on the way', async () => {
-      await scene.endWriter()
+      await scene().endWriter()
       const [a, b] = ends()
-      const run = scene.move(a, b)
+      const run = scene().move(a, b)
       for (const flushed of [b, a, b]) {
         await inTheMiddle(run)
         await rawCommand(flushed, ['FLUSHALL'])
       }
       const result = await run.ended
       expect(result.code, result.stderr).toBe(0)
-      expect(await scene.openSlots()).toEqual([])
-      expect((await scene.run('check', a)).code).toBeLessThan(2)
+      expect(await scene().openSlots()).toEqual([])
+      expect((await scene().run('check', a)).code).toBeLessThan(2)
     })
   },
   KINDS,

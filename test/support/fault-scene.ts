@@ -3,7 +3,7 @@
  * does to the servers. In the end everything has to be there, once, with no slot open.
  */
 import type {ChildProcess} from 'node:child_process'
-import {expect} from 'vitest'
+import {afterAll, afterEach, beforeEach, expect} from 'vitest'
 import {compareDigests, type DataSetDigest, digestDataSet, loadDataSet, startWriter, type Writer} from './live-load.ts'
 import type {Rcluster, RunResult} from './rcluster.ts'
 import {
@@ -37,6 +37,25 @@ export interface Watched {
   readonly ended: Promise<RunResult>
   /** Resolves at the `count`-th event of this kind from now on, or when the run ends. */
   until(kind: 'keys-moved' | 'slots-moved' | 'retry' | 'moves-started', count?: number): Promise<void>
+}
+
+/**
+ * One scene for the tests of a suite. What a test that failed has left may be in any state: the next test, or the second
+ * try at the same, gets a new one.
+ */
+export function useScene(open: () => Promise<FaultScene>): () => FaultScene {
+  let scene: FaultScene | undefined
+  beforeEach(async () => {
+    scene ??= await open()
+  })
+  afterEach(async ({task}) => {
+    if ((task.result?.errors?.length ?? 0) === 0) return
+    const spoiled = scene
+    scene = undefined
+    await spoiled?.abandon()
+  })
+  afterAll(() => scene?.close())
+  return () => scene!
 }
 
 export class FaultScene {
@@ -252,6 +271,13 @@ export class FaultScene {
     this.#hasWriterEnded = true
     const {lost, losses} = await this.writer.stop()
     expect(lost, JSON.stringify(losses, undefined, 2)).toEqual([])
+  }
+
+  /** Without a look at what the client lost: for a scene whose test has failed. */
+  async abandon(): Promise<void> {
+    this.#lastRun?.kill('SIGKILL')
+    this.writer.kill()
+    await this.servers.stop()
   }
 
   async close(): Promise<void> {

@@ -313,6 +313,8 @@ export interface Writer {
   /** It does nothing from now on, until `thaw`. */
   freeze(): void
   thaw(): void
+  /** Ends it at once, with nothing told. */
+  kill(): void
 }
 
 /**
@@ -348,6 +350,7 @@ export async function startWriter(
   return {
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
+    kill: () => void child.kill('SIGKILL'),
     stop: async () => {
       const answer = once(child, 'message')
       child.send('stop')
