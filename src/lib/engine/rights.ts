@@ -168,6 +168,12 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('waiting for a node that is busy', '+ping'),
     ...JOIN_QUICKLY,
   ],
+  roll: [
+    ...LOOK,
+    ...LOCK,
+    ...needed('+cluster|failover'),
+    ...only('--allow-unserved: whether the node writes its keys to a file', '+config|get'),
+  ],
   'set-timeout': [
     ...LOOK,
     ...LOCK,
