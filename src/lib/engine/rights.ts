@@ -186,6 +186,14 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...seldom('nobody owns a slot, or several do', '+cluster|addslots +cluster|delslots'),
     ...seldom('a replica takes over', '+cluster|failover'),
   ],
+  heal: [
+    ...LOOK,
+    ...LOCK,
+    ...needed('+cluster|countkeysinslot +cluster|setslot +cluster|bumpepoch'),
+    ...seldom('replicas of others answer, and are to know at once', '+cluster|meet'),
+    ...only('whether a node has several databases', '+config|get'),
+    ...only('keys that servers do not show', '+command|info', WITH_FUNCTIONS),
+  ],
   import: [
     ...LOOK,
     ...needed('~* +restore +time'),
