@@ -205,7 +205,7 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     if (!this.flags['accept-data-loss']) return 'their keys are given up with --accept-data-loss only'
     if (!watch) return undefined
     const acts = countHealings(process.env, topology, new Date(Date.now() - HOUR_MS))
-    return acts < maxActs ? undefined : `${plural(acts, 'act')} in an hour are all that --max-acts-per-hour allows`
+    return acts < maxActs ? undefined : `after ${plural(acts, 'act')} in an hour --max-acts-per-hour allows no more`
   }
 
   async #act(session: ClusterSession, {lost, heirs}: LossLook, plan: RepairPlan): Promise<void> {
