@@ -177,7 +177,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const moves: MovePlan | undefined = this.flags.rebalance
       ? planRebalance(after, {weights: new Map(), thresholdPercent: 0, useEmpty: true, started: []})
       : undefined
-    if (moves) this.print(renderMovePlan(moves, after, this.style))
+    if (moves) this.print(renderMovePlan(moves, after, this.style, this.flags.explain))
     await this.savePlan({...plan, ...(moves ? {moves} : {})}, session.topology)
     return {outcome: 'planned', plan, elapsedMs: 0}
   }
