@@ -150,14 +150,15 @@ export function renderCreatePlan(plan: CreatePlan, style: Style): string {
 }
 
 export function renderJoinPlan(plan: JoinPlan, topology: Topology, style: Style): string {
+  const ids = idColumn(style)
   const table = renderTable(
-    [{title: 'Joins'}, {title: 'ID'}, {title: 'As'}],
+    [{title: 'Joins'}, ...ids.head, {title: 'As'}],
     plan.newcomers.map(({id, address, role, primaryId}) => [
       clean(address),
-      shortId(id),
+      ...ids.cell(id),
       role === 'primary'
         ? 'primary without slots'
-        : `replica of ${nodeName(primaryId ?? '', topology, plan.newcomers)}`,
+        : `${ids.head.length > 0 ? 'replica of' : 'follows'} ${nodeName(primaryId ?? '', topology, plan.newcomers)}`,
     ]),
     style,
   )
@@ -165,12 +166,13 @@ export function renderJoinPlan(plan: JoinPlan, topology: Topology, style: Style)
 }
 
 export function renderRemovalPlan(plan: RemovalPlan, topology: Topology, style: Style): string {
+  const ids = idColumn(style)
   const parts = [
     renderTable(
-      [{title: 'Leaves'}, {title: 'ID'}, {title: ''}],
+      [{title: 'Leaves'}, ...ids.head, {title: ''}],
       plan.victims.map(({id, address, isReachable}) => [
         clean(address),
-        shortId(id),
+        ...ids.cell(id),
         isReachable ? 'is reset when forgotten' : 'does not answer: is only forgotten',
       ]),
       style,
@@ -187,6 +189,11 @@ export function renderRemovalPlan(plan: RemovalPlan, topology: Topology, style: 
     )
   }
   return withWarnings(plan, style, parts)
+}
+
+/** Left out where the address needs the room. */
+function idColumn({isTerminal, columns}: Style): {head: {title: string}[]; cell: (id: NodeId) => string[]} {
+  return isTerminal && columns < 60 ? {head: [], cell: () => []} : {head: [{title: 'ID'}], cell: (id) => [shortId(id)]}
 }
 
 function withWarnings(plan: Plan, style: Style, lines: readonly string[]): string {
