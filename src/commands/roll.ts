@@ -137,7 +137,8 @@ export default class Roll extends ClusterCommand<typeof Roll> {
         ready: async () => this.lock?.ready(),
         stop: this.stopSignal,
         abort: this.abortSignal,
-        listener: this.listener(),
+        // What is printed between ends the progress that it goes to.
+        listener: (event) => this.listener()(event),
         onFailover: () => {
           this.#hasBegun = true
         },
