@@ -139,25 +139,30 @@ interface Sight {
   readonly isSomebodyElse: boolean
 }
 
-async function look(session: ClusterSession, {id, address}: ClusterNode): Promise<Sight> {
-  const unseen = {topology: session.topology, now: undefined, isSomebodyElse: false}
+async function look(session: ClusterSession, node: ClusterNode): Promise<Sight> {
   try {
     const topology = await session.observe()
-    const now = topology.nodesById.get(id)
+    const now = topology.nodesById.get(node.id)
     if (now?.reach.kind === 'reached') return {topology, now, silence: '', isSomebodyElse: false}
-    if (!now) return {...unseen, topology, silence: 'no node knows it any more'}
-    const {failure, message} = now.reach
-    return {topology, now: undefined, silence: message, isSomebodyElse: failure === 'wrong-node'}
+    const why = now?.reach ?? {failure: 'no-route', message: 'no node knows it any more'}
+    if (why.failure === 'no-route') return await lookWhereItWas(session, node, why.message)
+    return {topology, now: undefined, silence: why.message, isSomebodyElse: why.failure === 'wrong-node'}
   } catch (error) {
     if (!(error instanceof NodeError)) throw error
     // The only node of its cluster: nobody else tells of it.
-    try {
-      session.adopt(await session.port.connect(address, id))
-    } catch (again) {
-      if (!(again instanceof NodeError)) throw again
-      return {...unseen, silence: again.message, isSomebodyElse: again.failure === 'wrong-node'}
-    }
-    return {...unseen, silence: error.message}
+    return lookWhereItWas(session, node, error.message)
+  }
+}
+
+/** Whoever answers there under the ID is among the nodes from the next look on. */
+async function lookWhereItWas(session: ClusterSession, {id, address}: ClusterNode, silence: string): Promise<Sight> {
+  const unseen = {topology: session.topology, now: undefined}
+  try {
+    session.adopt(await session.port.connect(address, id))
+    return {...unseen, silence, isSomebodyElse: false}
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error
+    return {...unseen, silence: error.message, isSomebodyElse: error.failure === 'wrong-node'}
   }
 }
 

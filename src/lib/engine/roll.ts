@@ -27,9 +27,7 @@ const FAILOVER_MS = 30_000
 
 export async function runRoll(session: ClusterSession, plan: RollPlan, options: RollRunOptions): Promise<void> {
   for (const step of plan.steps) {
-    options.stop.throwIfAborted()
     const topology = await requireWell(session, step, options)
-    options.stop.throwIfAborted()
     await options.ready()
     options.stop.throwIfAborted()
     const shift = shiftOf(topology, step)
@@ -67,10 +65,10 @@ export async function waitUntilWell(
 async function requireWell(
   session: ClusterSession,
   step: RollStep | undefined,
-  {backMs, abort, listener}: RollRunOptions,
+  {backMs, stop, listener}: RollRunOptions,
 ): Promise<Topology> {
   const restarting = step?.kind === 'restart' && !step.isUnserved ? step.node.id : undefined
-  const [trouble] = await waitUntilWell(session, restarting, {deadlineMs: backMs, signal: abort, listener})
+  const [trouble] = await waitUntilWell(session, restarting, {deadlineMs: backMs, signal: stop, listener})
   if (!trouble) return session.topology
   const before = step ? `before ${step.node.address} is touched` : 'at the end'
   throw new InterruptedError(`the cluster is not in order ${before}: ${trouble.message}`, {
