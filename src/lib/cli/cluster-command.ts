@@ -122,6 +122,13 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     }
   }
 
+  /** For commands that stay: others may change the cluster until the next `lockCluster`. */
+  protected async unlockCluster(): Promise<void> {
+    await this.#lock?.release()
+    this.#lock = undefined
+    this.#isLockLookedFor = false
+  }
+
   protected get takingFlag(): string {
     return '--take-lock'
   }

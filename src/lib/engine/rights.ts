@@ -168,6 +168,12 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('waiting for a node that is busy', '+ping'),
     ...JOIN_QUICKLY,
   ],
+  roll: [
+    ...LOOK,
+    ...LOCK,
+    ...needed('+cluster|failover'),
+    ...only('--allow-unserved: whether the node writes its keys to a file', '+config|get'),
+  ],
   'set-timeout': [
     ...LOOK,
     ...LOCK,
@@ -179,6 +185,14 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...MOVE,
     ...seldom('nobody owns a slot, or several do', '+cluster|addslots +cluster|delslots'),
     ...seldom('a replica takes over', '+cluster|failover'),
+  ],
+  heal: [
+    ...LOOK,
+    ...LOCK,
+    ...needed('+cluster|countkeysinslot +cluster|setslot +cluster|bumpepoch'),
+    ...seldom('replicas of others answer, and are to know at once', '+cluster|meet'),
+    ...only('whether a node has several databases', '+config|get'),
+    ...only('keys that servers do not show', '+command|info', WITH_FUNCTIONS),
   ],
   import: [
     ...LOOK,
