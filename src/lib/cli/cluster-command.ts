@@ -352,10 +352,14 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   }
 
   override async finally(error: Error | undefined): Promise<void> {
+    await this.leaveCluster()
+    await super.finally(error)
+  }
+
+  protected async leaveCluster(): Promise<void> {
     await this.#lock?.release()
     this.#noteAddresses()
     for (const port of this.#ports) port.close()
-    await super.finally(error)
   }
 
   #noteAddresses(): void {
