@@ -72,7 +72,6 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
     'where-possible': Flags.boolean({
       summary: 'With --like: slots whose owner of then is gone stay where they are.',
       default: false,
-      dependsOn: ['like'],
     }),
   }
 
@@ -120,6 +119,7 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
 
   /** @throws UsageError when the words do not make one of the forms. */
   #wish(): Wish {
+    if (this.flags['where-possible']) throw new UsageError('--where-possible is about --like FILE')
     const words = this.args.words ?? []
     const {from, to, slots, 'slots-list': slotsList} = this.flags
     if (words.length === 3) {
