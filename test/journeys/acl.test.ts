@@ -207,6 +207,25 @@ forEachKind(
       )
     })
 
+    test('settings, users, functions and snapshots', async () => {
+      await expectMinimal('config set', [a, 'maxmemory', '1gb', '--yes'], ['+info'])
+      await run('config diff', [a])
+      await run('config set', [a, 'maxmemory', '2gb', '--rewrite', '--yes'], ['--optional'])
+      await run('acl list', [a])
+      await run('acl set', [a, 'app', 'on', '+get', '--save', '--yes'], ['--optional'])
+      await run('acl delete', [a, 'app', '--yes'])
+      await rawCommand(e, ['FUNCTION', 'LOAD', '#!lua name=one\nredis.register_function("one", function() end)'], admin)
+      await run('functions sync', [a, '--yes'])
+      await eventually('all have the library', async () => {
+        const all = await Promise.all(living().map((at) => rawCommand(at, ['FUNCTION', 'LIST'], admin)))
+        return all.every((list) => String(list).includes('one'))
+      })
+      await run('functions list', [a])
+      for (const at of [b, c, d, e]) await rawCommand(at, ['FUNCTION', 'FLUSH'], admin)
+      await run('snapshot', [a, '--out', path.join(folder, `${kind.name}.json`)])
+      await run('diff', [a, c])
+    })
+
     test('backup, restore and import', async () => {
       const backup = path.join(folder, kind.name)
       await run('backup', [e, backup, '--no-acl'])

@@ -46,6 +46,7 @@ export default class AclList extends AdminCommand<typeof AclList> {
     const notTold = told.flatMap(({node, users}) =>
       'unknown' in users ? [{address: formatAddress(node.address), reason: users.unknown}] : [],
     )
+    this.requireTold(told.length, notTold)
     const byNode = new Map(told.flatMap(({node, users}) => ('value' in users ? [[node.id, users.value] as const] : [])))
     const users = listUsers(nodes, byNode)
     const details = told.map(({node, users: own}): [NodeId, NodeDetails] => {

@@ -70,11 +70,7 @@ export default class AclSet extends UserCommand<typeof AclSet> {
     return {outcome: 'set', ...report, notKept}
   }
 
-  override async catch(thrown: Error & {flags?: readonly string[]}): Promise<void> {
-    if (!thrown.flags?.some((flag) => /^-[^-]/.test(flag))) return super.catch(thrown)
-    const suggestions = ['For example: rcluster acl set app on +@read -- -@dangerous']
-    return super.catch(new UsageError('rules with a dash in front stand behind "--"', {suggestions}))
-  }
+  protected override readonly dashExample = 'rcluster acl set app on +@read -- -@dangerous'
 
   /** @throws UsageError for no user, no rule, or a password among the words, which is not repeated. */
   #rules(user: string | undefined, words: readonly string[]): string[] {

@@ -61,6 +61,7 @@ export default class ConfigDiff extends AdminCommand<typeof ConfigDiff> {
     const notTold = told.flatMap(({node, settings}) =>
       'unknown' in settings ? [{address: formatAddress(node.address), reason: settings.unknown}] : [],
     )
+    this.requireTold(told.length, notTold)
     for (const {reason} of notTold.slice(0, 4)) this.warnOperator(`Not compared: ${reason}`)
     if (differences.length > 0) this.print(renderSettingDifferences(differences, this.style))
     else if (compared === 0) this.print(`No setting fits ${pattern}.`)

@@ -71,6 +71,8 @@ export default class ConfigSet extends AdminCommand<typeof ConfigSet> {
     'secret-env': list({summary: 'A setting whose value is in a variable; may repeat.', helpValue: 'NAME=VARIABLE'}),
   }
 
+  protected override readonly dashExample = 'rcluster config set 127.0.0.1:7000 -- list-max-listpack-size -2'
+
   async run(): Promise<ConfigSetReport> {
     const {seed, wishes} = this.#wishes()
     const session = await this.openCluster(seed)
@@ -110,7 +112,9 @@ export default class ConfigSet extends AdminCommand<typeof ConfigSet> {
     const {seed, rest} = this.takeSeed(this.args.words ?? [])
     const example = 'rcluster config set 127.0.0.1:7000 maxmemory 2gb'
     if (rest.length % 2 === 1) {
-      throw new UsageError(`${rest.at(-1)} has no value`, {suggestions: [example, `An empty one: ${rest.at(-1)} ''`]})
+      throw new UsageError(`${rest.at(-1)} has no value`, {
+        suggestions: [example, `An empty one: ${rest.at(-1)} ''`, 'A seed without a port is named by --seed'],
+      })
     }
     const wishes: SettingWish[] = []
     for (let at = 0; at < rest.length; at += 2) {

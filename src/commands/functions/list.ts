@@ -57,6 +57,7 @@ export default class FunctionsList extends AdminCommand<typeof FunctionsList> {
     const notTold = told.flatMap(({node, libraries: own}) =>
       'unknown' in own ? [{address: formatAddress(node.address), reason: own.unknown}] : [],
     )
+    this.requireTold(told.length, notTold)
     if (names.length === 0) this.print(`No function library on ${plural(telling.length, 'node')}.`)
     else this.print(renderLibraries(libraries, telling.length, this.style))
     for (const finding of findings) this.print(renderFinding(finding, topology, this.style))

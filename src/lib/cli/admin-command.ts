@@ -3,7 +3,7 @@ import type {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import {chooseNodes} from '../engine/asked-nodes.ts'
 import type {ClusterSession} from '../engine/session.ts'
-import {UsageError} from '../errors.ts'
+import {ClusterError, UsageError} from '../errors.ts'
 import type {ClusterNode} from '../topology/model.ts'
 import {ClusterCommand} from './cluster-command.ts'
 import {adviceOnSecretFile, readPasswordFile} from './credentials.ts'
@@ -31,6 +31,24 @@ export interface SecretPlace {
 }
 
 export abstract class AdminCommand<T extends typeof Command = typeof Command> extends ClusterCommand<T> {
+  /** A line with a word that has a dash in front, where such words may be meant. */
+  protected readonly dashExample: string | undefined = undefined
+
+  override async catch(thrown: Error & {flags?: readonly string[]}): Promise<void> {
+    // Of oclif, for what is no flag.
+    const isDashed = thrown.flags?.some((flag) => /^-[^-]/.test(flag))
+    if (!isDashed || this.dashExample === undefined) return super.catch(thrown)
+    const suggestions = [`For example: ${this.dashExample}`]
+    return super.catch(new UsageError('words with a dash in front stand behind "--"', {suggestions}))
+  }
+
+  /** @throws ClusterError when not one of the nodes told. */
+  protected requireTold(count: number, notTold: readonly {readonly reason: string}[]): void {
+    if (notTold.length < count || notTold.length === 0) return
+    const reasons = [...new Set(notTold.map(({reason}) => reason))].slice(0, 2).join('; ')
+    throw new ClusterError('E_NODE', 4, `no node told: ${reasons}`, {details: {notTold}})
+  }
+
   /** Those that --node, --primaries or --replicas say, or all; in the order of their addresses. */
   protected async chosenNodes(session: ClusterSession): Promise<ClusterNode[]> {
     const {node: words, primaries, replicas} = this.flags as ChoiceFlags

@@ -65,9 +65,7 @@ export function planSettings(session: ClusterSession, wanted: readonly WantedSet
   return mapBounded(wanted, AT_ONCE, async ({node, name, value}) => {
     const before = await session.node(node.id).readConfig(name)
     if (before === undefined) {
-      throw new UsageError(`${labelNode(node)} has no setting ${name}`, {
-        suggestions: ['rcluster config diff lists those there are: --all'],
-      })
+      throw new UsageError(`${labelNode(node)} has no setting ${name}`)
     }
     return {node, name, value, before, isSecret: isSecretSetting(name)}
   })
@@ -104,10 +102,9 @@ export async function setSettings(
   changes: readonly SettingChange[],
 ): Promise<SettingsOutcome> {
   const todo = changes.filter((change) => !isSetAlready(change))
-  const byNode = [...new Set(todo.map(({node}) => node.id))].map((id) => todo.filter(({node}) => node.id === id))
   const tried: SettingChange[] = []
   const failures: string[] = []
-  await mapBounded(byNode, AT_ONCE, async (own) => {
+  await mapBounded(byNode(todo), AT_ONCE, async (own) => {
     for (const change of own) {
       if (failures.length > 0) return
       // Noted before it is done: an answer that does not come says nothing of what was done.
@@ -125,15 +122,23 @@ export async function setSettings(
   return stuck.length === 0 ? {kind: 'put-back', failures} : {kind: 'mixed', failures, stuck}
 }
 
-/** Also those that may have been refused: a node that keeps what it has says so. */
+/** The last one first. Also those that may have been refused: a node that keeps what it has says so. */
 async function putBack(session: ClusterSession, tried: readonly SettingChange[]): Promise<SettingChange[]> {
-  const answers = await mapBounded([...tried].reverse(), AT_ONCE, async (change) => {
-    const now = await readNow(session, change)
-    if (now === shown(change, change.before)) return []
-    await write(session, change, change.before)
-    return (await readNow(session, change)) === shown(change, change.before) ? [] : [change]
+  const stuck = await mapBounded(byNode(tried), AT_ONCE, async (own) => {
+    const left: SettingChange[] = []
+    for (const change of [...own].reverse()) {
+      const before = shown(change, change.before)
+      if ((await readNow(session, change)) === before) continue
+      await write(session, change, change.before)
+      if ((await readNow(session, change)) !== before) left.push(change)
+    }
+    return left
   })
-  return answers.flat()
+  return stuck.flat()
+}
+
+function byNode(changes: readonly SettingChange[]): SettingChange[][] {
+  return [...new Set(changes.map(({node}) => node.id))].map((id) => changes.filter(({node}) => node.id === id))
 }
 
 /**
