@@ -28,7 +28,7 @@ export default class Snapshot extends ClusterCommand<typeof Snapshot> {
   static override usage = 'snapshot [SEED] --out FILE'
   static override examples = [
     '<%= config.bin %> snapshot 127.0.0.1:7000 --out before.json',
-    '<%= config.bin %> diff before.json 127.0.0.1:7000',
+    '<%= config.bin %> snapshot --context prod --out prod-monday.json --yes',
   ]
   static override args = {seed: word({description: 'any node of the cluster', multiple: true})}
   static override flags = {
