@@ -122,7 +122,7 @@ forEachKind(
         expect(await rawCommand(at, ['PING'], {username: 'app', password: SECRET})).toBe('PONG')
       }
       const text = readFileSync(path.join(servers.folder(1), 'server.conf'), 'utf8')
-      expect(text).toMatch(/^user app on #/m)
+      expect(text).toMatch(/^user app on .*#/m)
 
       await ok('acl', 'set', a, 'op', 'reset', '--yes')
       const told = await ok('acl', 'list', a)
@@ -188,5 +188,5 @@ forEachKind(
       for (const at of [a, b, c]) expect(await rawCommand(at, ['FCALL', 'one_f', 0])).toBe(7)
     })
   },
-  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
+  ['redis-7.0', 'valkey-9.1'],
 )

@@ -66,3 +66,10 @@ test('a selector is one rule', () => {
   })
   expect(sketchUser(line).rules).toContain('(~other:* -@all +set)')
 })
+
+test('what is so by default makes no difference', () => {
+  const {digest, rules} = sketchUser('user app on sanitize-payload ~app:* +get')
+  expect(rules).toEqual(['on', '~app:*', '+get'])
+  expect(digest).toBe(sketchUser('user app on ~app:* +get').digest)
+  expect(digest).not.toBe(sketchUser('user app on skip-sanitize-payload ~app:* +get').digest)
+})

@@ -56,7 +56,10 @@ export default class AclList extends AdminCommand<typeof AclList> {
     })
     const findings = aclDrift(topology, {...NO_DETAILS, nodes: new Map(details)})
     this.print(renderUsers(users, byNode.size, this.style))
-    for (const finding of findings) this.print(renderFinding(finding, topology, this.style))
+    for (const finding of findings) {
+      const suggestions = finding.suggestions.filter((text) => !text.includes('rcluster acl list'))
+      this.print(renderFinding({...finding, suggestions}, topology, this.style))
+    }
     for (const {reason} of notTold.slice(0, 4)) this.warnOperator(`Not told: ${reason}`)
     if (findings.length > 0 || notTold.length > 0) process.exitCode = 1
     const strays = new Set(findings.flatMap((finding) => ('user' in finding ? [finding.user] : [])))
