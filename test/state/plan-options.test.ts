@@ -14,6 +14,7 @@ const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   'del-node': ['drain', 'watch', 'if-present'],
   fix: [],
   failover: [],
+  'replace-node': [],
   replicate: [],
   forget: ['watch'],
   'set-timeout': [],

@@ -168,6 +168,18 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('waiting for a node that is busy', '+ping'),
     ...JOIN_QUICKLY,
   ],
+  'replace-node': [
+    ...LOOK,
+    ...LOCK,
+    ...needed(
+      '+cluster|meet +cluster|set-config-epoch +cluster|replicate +cluster|failover +cluster|forget +cluster|reset',
+    ),
+    ...needed('+function|list', WITH_FUNCTIONS),
+    ...only('clusters with functions', '+function|dump +function|restore', WITH_FUNCTIONS),
+    ...only('waiting for a node that is busy', '+ping'),
+    ...only('telling whether clients are still at the node', '+client|list'),
+    ...JOIN_QUICKLY,
+  ],
   'set-timeout': [
     ...LOOK,
     ...LOCK,

@@ -5,6 +5,7 @@ import type {FailoverPlan} from './failover.ts'
 import type {ImportPlan} from './import.ts'
 import type {CreatePlan, JoinPlan, MovePlan, RemovalPlan} from './plan.ts'
 import type {RepairPlan} from './repair-plan.ts'
+import type {ReplacePlan} from './replace.ts'
 import type {ReplicatePlan} from './replicate.ts'
 
 export const PLAN_FORMAT = 'rcluster-plan'
@@ -61,6 +62,7 @@ export type SavedPlan =
   | ShrinkPlan
   | RepairPlan
   | FailoverPlan
+  | ReplacePlan
   | ReplicatePlan
   | ForgetPlan
   | TimeoutPlan
@@ -75,6 +77,7 @@ export type SavedCommand =
   | 'del-node'
   | 'fix'
   | 'failover'
+  | 'replace-node'
   | 'replicate'
   | 'forget'
   | 'set-timeout'

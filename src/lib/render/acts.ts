@@ -1,0 +1,42 @@
+/** What is done to which node, one act after the other? */
+import type {MemberAct} from '../plan/acts.ts'
+import type {ReplacePlan} from '../plan/replace.ts'
+import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
+import {plural} from './amounts.ts'
+import {clean} from './clean.ts'
+import type {Style} from './colour.ts'
+import {renderWarning} from './error.ts'
+import {renderTable} from './table.ts'
+
+export function renderReplacePlan(plan: ReplacePlan, style: Style): string {
+  const {old, replacement, acts, slots, warnings} = plan
+  const silent = old.isReachable ? '' : ', which does not answer'
+  const what = slots === '' ? old.role : `primary of ${plural(countSlots(parseRanges(slots)), 'slot')}`
+  const head = `${clean(replacement.address)} takes the place of ${clean(old.address)}, ${what}${silent}.`
+  return [
+    style.chalk.bold(head),
+    ...(acts.length > 0 ? ['', renderActs(acts, style)] : []),
+    ...warnings.map((text) => renderWarning(text, style)),
+  ].join('\n')
+}
+
+export function renderActs(acts: readonly MemberAct[], style: Style): string {
+  return renderTable(
+    [{title: '#', align: 'right'}, {title: 'Step'}],
+    acts.map((act, index) => [String(index + 1), clean(describeAct(act))]),
+    style,
+  )
+}
+
+export function describeAct(act: MemberAct): string {
+  switch (act.kind) {
+    case 'join':
+      return `${act.node.address} joins the cluster`
+    case 'replicate':
+      return `${act.node.address} follows ${act.primary.address} and gets its keys`
+    case 'fail-over':
+      return `${act.replica.address} takes over from ${act.primary.address}, without losing a write`
+    case 'remove':
+      return `${act.node.address} is forgotten by all, and reset`
+  }
+}
