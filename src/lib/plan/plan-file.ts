@@ -1,6 +1,7 @@
 /** What does a saved plan hold? The envelope, and the plan of each command. Plain data; schemas/plan-v1.json says the same. */
 import type {NodeId} from '../topology/model.ts'
 import type {ClusterSketch} from './cluster-sketch.ts'
+import type {PlacementPlan} from './even-replicas.ts'
 import type {FailoverPlan} from './failover.ts'
 import type {ImportPlan} from './import.ts'
 import type {CreatePlan, JoinPlan, MovePlan, RemovalPlan} from './plan.ts'
@@ -63,6 +64,7 @@ export type SavedPlan =
   | RepairPlan
   | FailoverPlan
   | ReplacePlan
+  | PlacementPlan
   | ReplicatePlan
   | ForgetPlan
   | TimeoutPlan

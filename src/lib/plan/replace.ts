@@ -9,7 +9,7 @@ import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {labelNode, listNodes, primaries, replicasOf, seedAddress, slotsOf} from '../topology/queries.ts'
 import {type MemberAct, type NamedNode, named} from './acts.ts'
-import {quietestPrimary} from './quietest-primary.ts'
+import {homesOf, quietestHome} from './quietest-primary.ts'
 import {planReplicate} from './replicate.ts'
 
 export interface ReplacePlan {
@@ -82,7 +82,7 @@ function placeOf(topology: Topology, old: ClusterNode, replacement: ReplaceOptio
   if (!isReached(old)) {
     if (slots > 0) throw deadWithSlots(topology, old, slots)
     // Its entry does not tell any more who took over from it: the heir is a replica short since.
-    const home = homeFor(topology, old, member, replacement.address)
+    const home = homeFor(topology, old, member, replacement)
     return {
       acts: follow(topology, replacement, home),
       takesOver: false,
@@ -196,14 +196,13 @@ function homeFor(
   topology: Topology,
   old: ClusterNode,
   member: ClusterNode | undefined,
-  address: NodeAddress,
+  replacement: ReplaceOptions['replacement'],
 ): ClusterNode {
   const its = topology.nodesById.get(member?.primaryId ?? '')
   if (its && isReached(its)) return its
-  const homes = primaries(topology).filter((node) => isReached(node) && slotsOf(topology, node.id).length > 0)
-  const counts = new Map(homes.map(({id}) => [id, replicasOf(topology, id).filter(isReached).length]))
-  const home = quietestPrimary(homes, counts, address.host)
-  if (home) return home
+  const leaders = primaries(topology).filter((node) => isReached(node) && slotsOf(topology, node.id).length > 0)
+  const home = quietestHome(homesOf(topology, leaders, isReached), replacement)
+  if (home) return topology.nodesById.get(home.primary.id) as ClusterNode
   throw new RefusedError('unreachable-nodes', `${labelNode(old)} is gone, and no primary with slots answers`, {
     suggestions: [`rcluster check ${seedAddress(topology)}`],
   })

@@ -1,5 +1,6 @@
 /** What is done to which node, one act after the other? */
 import type {MemberAct} from '../plan/acts.ts'
+import type {PlacedMember, PlacementPlan} from '../plan/even-replicas.ts'
 import type {ReplacePlan} from '../plan/replace.ts'
 import {countSlots, parseRanges} from '../slots/slot-ranges.ts'
 import {plural} from './amounts.ts'
@@ -15,6 +16,28 @@ export function renderReplacePlan(plan: ReplacePlan, style: Style): string {
   const head = `${clean(replacement.address)} takes the place of ${clean(old.address)}, ${what}${silent}.`
   return [
     style.chalk.bold(head),
+    ...(acts.length > 0 ? ['', renderActs(acts, style)] : []),
+    ...warnings.map((text) => renderWarning(text, style)),
+  ].join('\n')
+}
+
+/** The shards as they will be, then what leads there. */
+export function renderPlacementPlan({shards, acts, warnings}: PlacementPlan, style: Style): string {
+  const nameOf = ({address, zone}: PlacedMember): string =>
+    clean(zone === undefined ? address : `${address} in ${zone}`)
+  const isNew = new Set(acts.flatMap((act) => (act.kind === 'replicate' ? [act.node.id] : [])))
+  const paint = (member: PlacedMember): string =>
+    isNew.has(member.id) ? style.chalk.green(nameOf(member)) : nameOf(member)
+  const table = renderTable(
+    [{title: 'Primary'}, {title: 'Replicas'}],
+    shards.map(({primary, replicas, primaryBefore}) => [
+      primary.id === primaryBefore ? nameOf(primary) : style.chalk.green(nameOf(primary)),
+      replicas.map(paint).join(', '),
+    ]),
+    style,
+  )
+  return [
+    table,
     ...(acts.length > 0 ? ['', renderActs(acts, style)] : []),
     ...warnings.map((text) => renderWarning(text, style)),
   ].join('\n')
