@@ -137,7 +137,12 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...moveOnlyFor('--rebalance'),
   ],
   reshard: [...LOOK, ...MOVE],
-  rebalance: [...LOOK, ...MOVE],
+  rebalance: [
+    ...LOOK,
+    ...MOVE,
+    ...only('--replicas', '+cluster|replicate'),
+    ...only('--primaries', '+cluster|failover'),
+  ],
   apply: [
     ...LOOK,
     ...LOCK,
