@@ -103,7 +103,7 @@ forEachKind(
       await scene.servers.kill(scene.indexOf(heir))
       const refused = await rcluster.run(['replace-node', living, heir, by, '--yes'])
       expect(refused.code).toBe(3)
-      expect(refused.stderr).toMatch(/has no replica: a new node would have none of its keys[^]*rcluster fix/)
+      expect(refused.stderr).toMatch(/has no replica: a new node would have none of its keys[\s\S]*rcluster fix/)
     })
   },
   ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
