@@ -1,11 +1,18 @@
 /** An empty node takes the place of another while clients write, cut off at every step, and loses nothing. */
+import {mkdtempSync, rmSync} from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {FaultScene} from '../support/fault-scene.ts'
 import {openRcluster} from '../support/rcluster.ts'
 import {eventually, forEachKind, rawCommand, startServers, type TestServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
-afterAll(() => rcluster.close())
+const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-replace-'))
+afterAll(() => {
+  rcluster.close()
+  rmSync(folder, {recursive: true, force: true})
+})
 
 /** false: it had ended before it said so. */
 async function killedAt(pattern: RegExp, ...args: string[]): Promise<boolean> {
@@ -61,10 +68,12 @@ forEachKind(
 
     test('takes the place of a replica, by a plan that was saved, and leaves an old primary as a replica', async () => {
       const [replica, by, third] = [await scene.replicaOf(scene.at(0)), spares.addresses[1]!, spares.addresses[2]!]
-      const {stdout} = await rcluster.ok('replace-node', replica, by, '--out', '-')
-      const {plan} = JSON.parse(stdout)
-      expect(plan.acts.map(({kind: what}: {kind: string}) => what)).toEqual(['join', 'replicate', 'remove'])
-      await rcluster.ok('replace-node', replica, by, '--yes')
+      const file = path.join(folder, `${kind.name}.json`)
+      await rcluster.ok('replace-node', replica, by, '--out', file)
+      expect(await killedAt(/"Removing/, 'apply', file, '--yes')).toBe(true)
+      const applied = JSON.parse((await rcluster.ok('apply', file, '--yes', '--json')).stdout)
+      expect(applied.result.done.map(({kind: what}: {kind: string}) => what)).toEqual(['remove'])
+      expect((await rcluster.ok('apply', file, '--yes')).stdout).toContain('Nothing to do')
       expect(await scene.replicaOf(scene.at(0))).toBe(by)
 
       const kept = await rcluster.ok('replace-node', scene.at(2), third, '--keep-old', '--yes', '--json')

@@ -4,6 +4,7 @@ import * as Flags from '@oclif/core/flags'
 import {carryOut} from '../engine/carry-out.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {tellingHowFar} from '../engine/stages.ts'
+import {UsageError} from '../errors.ts'
 import type {MemberAct} from '../plan/acts.ts'
 import {type PlacementPlan, planPlacement} from '../plan/even-replicas.ts'
 import {renderPlacementPlan} from '../render/acts.ts'
@@ -47,7 +48,10 @@ export interface PlacementReport {
 
 export abstract class PlacementCommand<T extends typeof Command> extends MoveCommand<T> {
   protected get isPlacing(): boolean {
-    const {replicas, primaries} = this.flags as unknown as PlacementFlags
+    const {replicas, primaries, zone} = this.flags as unknown as PlacementFlags
+    if (!replicas && !primaries && zone !== undefined) {
+      throw new UsageError('--zone is for --replicas and --primaries: slots have no zones')
+    }
     return replicas || primaries
   }
 
