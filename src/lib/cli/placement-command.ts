@@ -16,7 +16,7 @@ import type {GivenPlan} from './planned-command.ts'
 import {readZoneLabels, type ZoneFlags, zoneFlags} from './zones.ts'
 
 /** What of slots means nothing here. */
-const SLOT_FLAGS = ['weight', 'threshold', 'use-empty', 'skip-big']
+const SLOT_FLAGS = ['weight', 'threshold', 'use-empty', 'skip-big', 'explain', 'metrics']
 
 export const placementFlags = {
   replicas: Flags.boolean({

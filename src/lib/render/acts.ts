@@ -8,6 +8,7 @@ import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
 import {renderTable} from './table.ts'
+import {wrap} from './wrap.ts'
 
 export function renderReplacePlan(plan: ReplacePlan, style: Style): string {
   const {old, replacement, acts, slots, warnings} = plan
@@ -15,7 +16,7 @@ export function renderReplacePlan(plan: ReplacePlan, style: Style): string {
   const what = slots === '' ? old.role : `primary of ${plural(countSlots(parseRanges(slots)), 'slot')}`
   const head = `${clean(replacement.address)} takes the place of ${clean(old.address)}, ${what}${silent}.`
   return [
-    style.chalk.bold(head),
+    style.chalk.bold(wrap(head, style, 0, 0)),
     ...(acts.length > 0 ? ['', renderActs(acts, style)] : []),
     ...warnings.map((text) => renderWarning(text, style)),
   ].join('\n')
@@ -43,12 +44,15 @@ export function renderPlacementPlan({shards, acts, warnings}: PlacementPlan, sty
   ].join('\n')
 }
 
+/** Numbered, one a line. */
 export function renderActs(acts: readonly MemberAct[], style: Style): string {
-  return renderTable(
-    [{title: '#', align: 'right'}, {title: 'Step'}],
-    acts.map((act, index) => [String(index + 1), clean(describeAct(act))]),
-    style,
-  )
+  const digits = String(acts.length).length
+  return acts
+    .map((act, index) => {
+      const number = String(index + 1).padStart(digits)
+      return `${style.chalk.dim(number)}  ${wrap(clean(describeAct(act)), style, digits + 2, digits + 2)}`
+    })
+    .join('\n')
 }
 
 export function describeAct(act: MemberAct): string {

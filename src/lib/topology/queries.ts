@@ -10,6 +10,7 @@ import {
   type NodeAddress,
   type NodeId,
   type NodeView,
+  type ServerInfo,
   type Shard,
   type Topology,
 } from './model.ts'
@@ -172,6 +173,12 @@ export function zoneOf({zone, reach}: ClusterNode): string | undefined {
 /** The host by which the nodes know one another: several may be dialled at one of published ports. */
 export function hostOf({announced, address}: ClusterNode): string {
   return announced.host || address.host
+}
+
+/** undefined where the node does not tell. */
+export function serverInfoOf(topology: Topology, id: NodeId): ServerInfo | undefined {
+  const reach = topology.nodesById.get(id)?.reach
+  return reach?.kind === 'reached' && reach.view.serverInfo.version !== '' ? reach.view.serverInfo : undefined
 }
 
 /** Keys of all databases; undefined when the node was not asked. */
