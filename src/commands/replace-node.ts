@@ -67,7 +67,7 @@ export default class ReplaceNode extends PlannedCommand<typeof ReplaceNode> {
     const victim = await this.findIfMember(session, old)
     await this.#admit(session, newcomer, victim?.id)
     if (!victim) return this.#nothingToDo(session, old, newcomer.port)
-    return this.#replace(session, victim.id, newcomer.port)
+    return this.#replace(session, victim.id, newcomer)
   }
 
   protected override async applySaved(given: GivenPlan): Promise<ReplaceReport> {
@@ -81,12 +81,13 @@ export default class ReplaceNode extends PlannedCommand<typeof ReplaceNode> {
     const role = nodesById.get(newcomer.port.id)?.role ?? 'replica'
     const {id, address} = {id: newcomer.port.id, address: saved.replacement.address}
     this.requireGround(session, given, {joins: [{id, address, role}]})
-    return this.#replace(session, saved.old.id, newcomer.port)
+    return this.#replace(session, saved.old.id, newcomer)
   }
 
-  async #replace(session: ClusterSession, oldId: NodeId, newcomer: NodePort): Promise<ReplaceReport> {
+  async #replace(session: ClusterSession, oldId: NodeId, {port: newcomer, view}: Newcomer): Promise<ReplaceReport> {
     const startedAt = performance.now()
-    const replacement: Replacement = {oldId, newcomer, keepsOld: this.flags['keep-old']}
+    const {serverInfo} = view
+    const replacement: Replacement = {oldId, newcomer, serverInfo, keepsOld: this.flags['keep-old']}
     await this.#awaitHeir(session, oldId)
     requireNoneHidden(session.topology)
     const plan = planReplacement(session.topology, replaceOptions(replacement))

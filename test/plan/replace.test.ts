@@ -2,6 +2,7 @@ import {describe, expect, test} from 'vitest'
 import {RefusedError} from '../../src/lib/errors.ts'
 import type {MemberAct} from '../../src/lib/plan/acts.ts'
 import {isAwaitingHeir, planReplacement} from '../../src/lib/plan/replace.ts'
+import {parseServerInfo} from '../../src/lib/topology/parse-info.ts'
 import {buildTopology, type ClusterWords, nodeId, nodeName} from '../support/topology-builder.ts'
 
 const SHARDS: ClusterWords = {
@@ -115,6 +116,28 @@ describe('refused', () => {
       told = `${message} → ${suggestions.join('; ')}`
     }
     expect(told).toMatch(says)
+  })
+
+  test('a server that would evict what it is to hold', () => {
+    const words = buildTopology(SHARDS)
+    const nodes = words.nodes.map((node) => {
+      if (node.reach.kind === 'unreachable') return node
+      const {view} = node.reach
+      return {
+        ...node,
+        reach: {kind: 'reached' as const, view: {...view, serverInfo: {...view.serverInfo, usedMemoryBytes: 2 ** 27}}},
+      }
+    })
+    const topology = {...words, nodes, nodesById: new Map(nodes.map((node) => [node.id, node]))}
+    const by = (info: string) =>
+      planReplacement(topology, {
+        oldId: nodeId('A'),
+        replacement: {id: nodeId('N'), address: {host: '10.0.0.9', port: 7000}, serverInfo: parseServerInfo(info)},
+        keepsOld: false,
+      })
+    expect(() => by('redis_version:7.0.15\nmaxmemory:67108864')).toThrow('has a maxmemory of 64 MB, and 10.0.0.1:7000')
+    expect(by('redis_version:7.2.1\nmaxmemory:0').warnings).toEqual([])
+    expect(by('redis_version:6.2.1\nmaxmemory:0').warnings.join()).toContain('it never gets in step')
   })
 
   test('by itself', () => {

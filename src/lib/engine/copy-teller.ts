@@ -1,4 +1,7 @@
-/** How far are replicas with their first copies? Told now and then; one that loads its copy answers INFO and little else. */
+/**
+ * How far are replicas with their first copies, and does anything come at all? Read now and then; one that loads its copy
+ * answers INFO and little else.
+ */
 import {NodeError} from '../errors.ts'
 import {formatAddress} from '../topology/model.ts'
 import {type CopyProgress, parseCopyProgress} from '../topology/parse-info.ts'
@@ -7,16 +10,27 @@ import type {EngineListener} from './events.ts'
 import {mapBounded} from './waiting.ts'
 
 const EVERY_MS = 2000
+/** A primary may have to end another copy before it begins ours. */
+const STALL_MS = 300_000
 
-/** To be called whenever one looks whether they are in step. */
-export function copyTeller(listener: EngineListener | undefined): (ports: readonly NodePort[]) => Promise<void> {
-  let toldAt = performance.now()
+/**
+ * To be called with those that are not in step whenever one looks whether they are.
+ * @returns whether to go on waiting: false when nobody has received anything for long.
+ */
+export function copyTeller(listener: EngineListener | undefined): (ports: readonly NodePort[]) => Promise<boolean> {
+  let readAt = performance.now()
+  let aliveAt = readAt
   return async (ports) => {
-    if (!listener || performance.now() - toldAt < EVERY_MS) return
-    toldAt = performance.now()
+    const now = performance.now()
+    if (now - readAt < EVERY_MS) return true
+    readAt = now
     const told = await mapBounded(ports.slice(0, 4), 4, async (port) => describe(port, await readCopy(port)))
     const known = told.filter((text) => text !== undefined)
-    if (known.length > 0) listener({kind: 'phase', text: `First synchronisation: ${known.join(', ')}`})
+    if (known.length > 0) {
+      aliveAt = now
+      listener?.({kind: 'phase', text: `First synchronisation: ${known.join(', ')}`})
+    }
+    return now - aliveAt < STALL_MS
   }
 }
 

@@ -322,8 +322,7 @@ export async function waitUntilLinked(
       const waiting = replicas.filter((_, index) => views[index]?.serverInfo.isPrimaryLinkUp !== true)
       unlinked = waiting.map(({address}) => formatAddress(address))
       if (waiting.length === 0) return true
-      await tellCopies(waiting)
-      return undefined
+      return (await tellCopies(waiting)) ? undefined : false
     },
     {deadlineMs, signal},
   )

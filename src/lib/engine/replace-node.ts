@@ -2,7 +2,7 @@
 import {InternalError} from '../errors.ts'
 import type {MemberAct} from '../plan/acts.ts'
 import {planReplacement, type ReplaceOptions} from '../plan/replace.ts'
-import type {NodeId} from '../topology/model.ts'
+import type {NodeId, ServerInfo} from '../topology/model.ts'
 import {carryOut} from './carry-out.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {RemovalOutcome} from './remove-nodes.ts'
@@ -13,6 +13,7 @@ export interface Replacement {
   readonly oldId: NodeId
   /** Its ID changes when it joins, where it has been a member of a cluster before. */
   readonly newcomer: NodePort
+  readonly serverInfo?: ServerInfo
   readonly keepsOld: boolean
 }
 
@@ -25,8 +26,9 @@ export interface ReplaceOutcome {
 /** Each replica of the old node may have to be told its new primary. */
 const MOST_ACTS = 1000
 
-export function replaceOptions({oldId, newcomer, keepsOld}: Replacement): ReplaceOptions {
-  return {oldId, replacement: {id: newcomer.id, address: newcomer.address}, keepsOld}
+export function replaceOptions({oldId, newcomer, serverInfo, keepsOld}: Replacement): ReplaceOptions {
+  const {id, address} = newcomer
+  return {oldId, replacement: {id, address, ...(serverInfo ? {serverInfo} : {})}, keepsOld}
 }
 
 /** @throws InterruptedError or CancelledError behind the first act, whatever went wrong: the same command goes on. */
@@ -44,13 +46,14 @@ export async function replaceNode(
     leavingId: replacement.keepsOld ? undefined : replacement.oldId,
   }
   while (done.length < MOST_ACTS) {
-    const plan = planReplacement(session.topology, replaceOptions(replacement))
-    const [next] = plan.acts
+    const next = await telling(
+      done,
+      again,
+      async () => planReplacement(session.topology, replaceOptions(replacement)).acts[0],
+    )
     if (!next) return {done, removal}
     options.signal?.throwIfAborted()
-    removal = await tellingHowFar(`${describeDone(done)}, and every step of it holds`, again, () =>
-      carryOut(session, next, acting),
-    )
+    removal = await telling([...done, next], again, () => carryOut(session, next, acting))
     done.push(next)
     if (next.kind === 'remove') return {done, removal}
     await session.refresh()
@@ -58,8 +61,8 @@ export async function replaceNode(
   throw new InternalError('the replacement of a node does not come to an end')
 }
 
-function describeDone(done: readonly MemberAct[]): string {
-  return done.length === 0
-    ? 'the first step was begun'
-    : `${done.length} ${done.length === 1 ? 'step is' : 'steps are'} done`
+/** Before anything was begun, whatever went wrong is told as it is. */
+function telling<T>(begun: readonly MemberAct[], again: string, work: () => Promise<T>): Promise<T> {
+  const count = `${begun.length} ${begun.length === 1 ? 'step was' : 'steps were'} begun`
+  return begun.length === 0 ? work() : tellingHowFar(`${count}, and what is done holds`, again, work)
 }

@@ -6,7 +6,14 @@
 import {RefusedError, UsageError} from '../errors.ts'
 import {openSlotFindings} from '../findings/slot-rules.ts'
 import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
-import {type ClusterNode, formatAddress, type NodeAddress, type NodeId, type Topology} from '../topology/model.ts'
+import {
+  type ClusterNode,
+  formatAddress,
+  type NodeAddress,
+  type NodeId,
+  type ServerInfo,
+  type Topology,
+} from '../topology/model.ts'
 import {labelNode, listNodes, primaries, replicasOf, seedAddress, slotsOf} from '../topology/queries.ts'
 import {type MemberAct, type NamedNode, named} from './acts.ts'
 import {homesOf, quietestHome} from './quietest-primary.ts'
@@ -27,7 +34,7 @@ export interface ReplacePlan {
 export interface ReplaceOptions {
   readonly oldId: NodeId
   /** A member, or an empty node that is none yet. */
-  readonly replacement: {readonly id: NodeId; readonly address: NodeAddress}
+  readonly replacement: {readonly id: NodeId; readonly address: NodeAddress; readonly serverInfo?: ServerInfo}
   /** It stays a member, as a replica. */
   readonly keepsOld: boolean
 }
@@ -49,6 +56,7 @@ export function planReplacement(topology: Topology, {oldId, replacement, keepsOl
     acts: [...place.acts, ...removal],
     warnings: [
       ...place.warnings,
+      ...fitnessFor(place.leader, replacement),
       ...(silent.length > 0 && !keepsOld
         ? [`${listNodes(silent)} cannot be reached and goes on following ${labelNode(old)}: replace or remove it, too.`]
         : []),
@@ -66,7 +74,48 @@ export function isAwaitingHeir(topology: Topology, oldId: NodeId): boolean {
   return replicasOf(topology, oldId).some(isReached)
 }
 
+/**
+ * Warns of a server that may never get in step.
+ * @throws RefusedError for one that would evict, or refuse, what it is to hold: replicas take what comes, primaries do not.
+ */
+function fitnessFor(
+  leader: ClusterNode | undefined,
+  {address, serverInfo: its}: ReplaceOptions['replacement'],
+): string[] {
+  const theirs = leader?.reach.kind === 'reached' ? leader.reach.view.serverInfo : undefined
+  if (!leader || !its || !theirs) return []
+  const [used, most] = [theirs.usedMemoryBytes ?? 0, its.maxMemoryBytes ?? 0]
+  if (most > 0 && used > most) {
+    throw new RefusedError(
+      'target-unfit',
+      `${formatAddress(address)} has a maxmemory of ${inMB(most)}, and ${labelNode(leader)} uses ${inMB(used)}`,
+      {
+        suggestions: [
+          `Raise maxmemory on ${formatAddress(address)}: CONFIG SET maxmemory ${theirs.maxMemoryBytes ?? 0}`,
+        ],
+      },
+    )
+  }
+  if (its.flavour === theirs.flavour && !isOlder(its.version, theirs.version)) return []
+  return [
+    `${formatAddress(address)} runs ${its.flavour} ${its.version}, and ${labelNode(leader)} ${theirs.flavour} ${theirs.version}: where it does not understand those data, it never gets in step.`,
+  ]
+}
+
+function isOlder(one: string, other: string): boolean {
+  const [[major = 0, minor = 0], [otherMajor = 0, otherMinor = 0]] = [one, other].map((text) =>
+    text.split('.').map(Number),
+  ) as [number[], number[]]
+  return major < otherMajor || (major === otherMajor && minor < otherMinor)
+}
+
+function inMB(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MB`
+}
+
 interface Place {
+  /** Whose keys the new node gets. */
+  readonly leader?: ClusterNode | undefined
   readonly acts: readonly MemberAct[]
   readonly takesOver: boolean
   readonly warnings: readonly string[]
@@ -76,7 +125,8 @@ function placeOf(topology: Topology, old: ClusterNode, replacement: ReplaceOptio
   const member = topology.nodesById.get(replacement.id)
   if (old.role === 'replica') {
     if (member && old.primaryId === member.id) return {acts: followersTo(topology, old, member), ...NOTHING_MORE}
-    return {acts: follow(topology, replacement, primaryOf(topology, old)), ...NOTHING_MORE}
+    const leader = primaryOf(topology, old)
+    return {leader, acts: follow(topology, replacement, leader), ...NOTHING_MORE}
   }
   const slots = countSlots(slotsOf(topology, old.id))
   if (!isReached(old)) {
@@ -84,6 +134,7 @@ function placeOf(topology: Topology, old: ClusterNode, replacement: ReplaceOptio
     // Its entry does not tell any more who took over from it: the heir is a replica short since.
     const home = homeFor(topology, old, member, replacement)
     return {
+      leader: home,
       acts: follow(topology, replacement, home),
       takesOver: false,
       warnings:
@@ -96,6 +147,7 @@ function placeOf(topology: Topology, old: ClusterNode, replacement: ReplaceOptio
   }
   if (slots === 0) return besideSlotless(topology, old, member, replacement)
   return {
+    leader: old,
     acts: [
       ...follow(topology, replacement, old),
       {kind: 'fail-over', replica: named(replacement), primary: named(old)},
