@@ -45,7 +45,7 @@ export function planReplacement(topology: Topology, {oldId, replacement, keepsOl
   if (old.id === replacement.id) throw new UsageError(`${labelNode(old)} cannot replace itself`)
   requireNoOpenSlots(topology, old)
   const place = placeOf(topology, old, replacement)
-  const silent = replicasOf(topology, old.id).filter(({id, reach}) => reach.kind !== 'reached' && id !== replacement.id)
+  const silent = followersOf(topology, old).filter(({id, reach}) => reach.kind !== 'reached' && id !== replacement.id)
   const removal: MemberAct[] = keepsOld ? [] : [{kind: 'remove', node: named(old)}]
   return {
     version: 1,
@@ -172,9 +172,14 @@ function besideSlotless(
   return {acts: [...joining, ...followersTo(topology, old, replacement)], ...NOTHING_MORE}
 }
 
+/** Of a node that may be a replica itself since it was replaced. */
+function followersOf({nodes}: Topology, {id}: ClusterNode): ClusterNode[] {
+  return nodes.filter(({primaryId}) => primaryId === id)
+}
+
 /** The replicas of `old` that answer, which the servers lead to a new primary by themselves after a failover. */
 function followersTo(topology: Topology, old: ClusterNode, primary: ReplaceOptions['replacement']): MemberAct[] {
-  return replicasOf(topology, old.id)
+  return followersOf(topology, old)
     .filter((replica) => isReached(replica) && replica.id !== primary.id)
     .map((replica) => ({kind: 'replicate', node: named(replica), primary: named(primary)}))
 }
