@@ -14,6 +14,11 @@ afterAll(() => {
   rmSync(folder, {recursive: true, force: true})
 })
 
+interface Found {
+  readonly address: string
+  readonly id: string
+}
+
 const RULES = ['--rule', 'replica-in-primary-zone,quorum-in-one-zone', '--fail-on', 'warning']
 
 forEachKind(
@@ -47,18 +52,14 @@ forEachKind(
       expect(leaders.map((node: {availabilityZone: string}) => node.availabilityZone).sort()).toEqual(['a', 'b', 'c'])
       writer = await startWriter([seed, ...others], {opsPerSecond: 100, keys: 500})
 
-      // Badly on purpose: by the other zones all primaries but one are in zone x, two of them with their replicas.
-      const [one, two, three] = leaders as [
-        {address: string; id: string},
-        {address: string; id: string},
-        {address: string},
-      ]
+      // By other zones it is bad: most primaries are in zone x, and two of them in the zone of their replicas.
+      const [one, two, three] = leaders as [Found, Found, Found]
       const replicaOf = (primaryId: string): {address: string} =>
         nodes.find((node: {primaryId: string}) => node.primaryId === primaryId)
       const bad = [
         ...['--zone', `${one.address}=x`, '--zone', `${replicaOf(one.id).address}=x`],
         ...['--zone', `${two.address}=y`, '--zone', `${replicaOf(two.id).address}=y`],
-        ...['--zone', `${three.address}=x`],
+        ...['--zone', `${three.address}=x`, '--zone', `${replicaOf(three.id).address}=z`],
       ]
       const checked = await rcluster.run(['check', seed, ...RULES, ...bad])
       expect(checked.stdout).toMatch(/is in zone x, and so is its primary/)
