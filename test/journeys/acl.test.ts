@@ -245,16 +245,17 @@ forEachKind(
       await run('fix', [b, '--yes'])
     })
 
-    test('del-node and forget', async () => {
+    test('del-node, replace-node and forget', async () => {
       await run('del-node', [b, d, '--drain', '--yes', '--mover', 'migrate'], ['--optional'])
       await run('del-node', [b, a, '--yes'])
+      await run('replace-node', [b, e, a, '--yes'])
       await run('add-node', [f, b])
       await servers.kill(5)
       gone = f
       await eventually(
         'all see that it is gone',
         async () => {
-          const views = await Promise.all([b, c, e].map((at) => rawCommand(at, ['CLUSTER', 'NODES'], admin)))
+          const views = await Promise.all([a, b, c].map((at) => rawCommand(at, ['CLUSTER', 'NODES'], admin)))
           return views.every((nodes) => String(nodes).includes(`${f}@`) && /fail(?!\?)/.test(String(nodes)))
         },
         40_000,

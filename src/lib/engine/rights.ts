@@ -139,7 +139,12 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...moveOnlyFor('--rebalance'),
   ],
   reshard: [...LOOK, ...MOVE],
-  rebalance: [...LOOK, ...MOVE],
+  rebalance: [
+    ...LOOK,
+    ...MOVE,
+    ...only('--replicas', '+cluster|replicate'),
+    ...only('--primaries', '+cluster|failover'),
+  ],
   apply: [
     ...LOOK,
     ...LOCK,
@@ -185,6 +190,18 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
   'functions sync': [...LOOK, ...LOCK, ...needed('+function|list +function|dump +function|restore', WITH_FUNCTIONS)],
   snapshot: LOOK,
   diff: LOOK,
+  'replace-node': [
+    ...LOOK,
+    ...LOCK,
+    ...needed(
+      '+cluster|meet +cluster|set-config-epoch +cluster|replicate +cluster|failover +cluster|forget +cluster|reset',
+    ),
+    ...needed('+function|list', WITH_FUNCTIONS),
+    ...only('clusters with functions', '+function|dump +function|restore', WITH_FUNCTIONS),
+    ...only('waiting for a node that is busy', '+ping'),
+    ...only('telling whether clients are still at the node', '+client|list'),
+    ...JOIN_QUICKLY,
+  ],
   'set-timeout': [
     ...LOOK,
     ...LOCK,

@@ -194,7 +194,7 @@ export const RULE_BOOK: Readonly<Record<RuleId, Rule>> = {
   'replica-in-primary-zone': {
     severity: ['warning'],
     title: 'A shard has all its members in one zone',
-    why: 'The zone takes the keys along. Zones are what Valkey tells as availability-zone.',
+    why: 'The zone takes the keys along. Zones are what --zone and --zones-file say, or Valkey tells as availability-zone.',
     mend: 'Let two replicas change places: rcluster replicate NODE NODE; or add one elsewhere: rcluster add-node NEW SEED --replica --primary NODE',
     needs: 'info',
   },
