@@ -2,18 +2,20 @@
 import type {Command} from '@oclif/core'
 import {expect, test} from 'vitest'
 import {changeFlags, connectionFlags, lockFlags, outputFlags, planFlags} from '../../src/lib/cli/flags.ts'
+import {tellingFlags} from '../../src/lib/cli/move-command.ts'
 import type {SavedCommand} from '../../src/lib/plan/plan-file.ts'
 import {optionNames} from '../../src/lib/state/plan-file.ts'
 
 /** What they say is in the plan itself, or a secret, or leads to one. */
 const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   reshard: ['from', 'to', 'slots', 'slots-list'],
-  rebalance: ['weight', 'threshold', 'use-empty'],
-  create: ['nodes', 'replicas', 'primaries', 'if-missing', 'announce'],
-  'add-node': ['replica', 'primary', 'rebalance', 'if-missing'],
+  rebalance: ['weight', 'threshold', 'use-empty', 'replicas', 'primaries', 'zone', 'zones-file'],
+  create: ['nodes', 'replicas', 'primaries', 'if-missing', 'announce', 'zone', 'zones-file'],
+  'add-node': ['replica', 'primary', 'rebalance', 'if-missing', 'zone', 'zones-file'],
   'del-node': ['drain', 'watch', 'if-present'],
   fix: [],
   failover: [],
+  'replace-node': [],
   replicate: [],
   forget: ['watch'],
   'set-timeout': [],
@@ -21,7 +23,14 @@ const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   restore: [],
 }
 
-const shared = Object.keys({...changeFlags, ...connectionFlags, ...lockFlags, ...outputFlags, ...planFlags})
+const shared = Object.keys({
+  ...changeFlags,
+  ...connectionFlags,
+  ...lockFlags,
+  ...outputFlags,
+  ...planFlags,
+  ...tellingFlags,
+})
 
 test.each(Object.keys(NOT_KEPT) as SavedCommand[])('%s', async (name) => {
   const {default: command} = (await import(`../../src/commands/${name}.ts`)) as {default: typeof Command}

@@ -34,10 +34,23 @@ import {formatAddress, type NodeAddress, type Topology} from '../topology/model.
 import {changeFlags, duration, lockFlags, planFlags, positiveInteger, size} from './flags.ts'
 import {type GivenPlan, PlannedCommand} from './planned-command.ts'
 
+/** What a run tells: nothing that a plan keeps. */
+export const tellingFlags = {
+  metrics: Flags.string({
+    summary: 'Write what the run did there when it ends, well or not, as OpenMetrics text for Prometheus.',
+    helpValue: 'FILE',
+  }),
+  explain: Flags.boolean({
+    summary: 'Say with the plan why each move is made.',
+    default: false,
+  }),
+}
+
 export const moveFlags = {
   ...changeFlags,
   ...lockFlags,
   ...planFlags,
+  ...tellingFlags,
   'on-conflict': Flags.option({options: ['fail', 'source', 'target'] as const})({
     summary: 'Whose copy wins when both ends hold a key with different values.',
     default: 'fail',
@@ -58,14 +71,6 @@ export const moveFlags = {
     summary: 'MIGRATEs that a node takes part in at once.',
     default: 1,
     max: 64,
-  }),
-  metrics: Flags.string({
-    summary: 'Write what the run did there when it ends, well or not, as OpenMetrics text for Prometheus.',
-    helpValue: 'FILE',
-  }),
-  explain: Flags.boolean({
-    summary: 'Say with the plan why each move is made.',
-    default: false,
   }),
   patience: duration({
     summary: 'How long slots that do not get on are tried again before the run stops: a node away, a failover.',
@@ -112,12 +117,6 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
   /** What --metrics tells. */
   #measured = initialProgress(performance.now())
 
-  override async init(): Promise<void> {
-    await super.init()
-    const {metrics} = this.flags as unknown as MoveFlags
-    if (metrics !== undefined) requireReportFile('--metrics', metrics, false)
-  }
-
   /**
    * The plan of this command: what an earlier run of the same command left undone, or what `planAnew` gives.
    * @param intent equal for two runs that ask for the same.
@@ -137,7 +136,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
       ...records.flatMap((record) => startedMoves(record, topology)),
       ...named(topology),
     ]
-    const topology = await this.#fitTopology(session, startedIn)
+    const topology = await this.fitTopology(session, startedIn)
     const same = records.find((record) => record.intent === intent)
     const left = same && leftOfRun(same, topology, new Date())
     if (same && left) {
@@ -162,7 +161,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     await this.lockCluster(session)
     const {cluster} = given.file
     // What gossip has not settled yet is no shift.
-    const topology = await this.#fitTopology(session, (now) => [...compareGround(cluster, now, changes).left])
+    const topology = await this.fitTopology(session, (now) => [...compareGround(cluster, now, changes).left])
     const {left} = this.requireGround(session, given, changes)
     if (left.length > 0 && left.length < moves.length) {
       this.note(`Going on with the plan: ${moves.length - left.length} of ${moves.length} slots have moved.`)
@@ -199,7 +198,10 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
   }
 
   /** @throws RefusedError when the cluster stays unfit for moves. */
-  async #fitTopology(session: ClusterSession, startedIn: (topology: Topology) => SlotMove[]): Promise<Topology> {
+  protected async fitTopology(
+    session: ClusterSession,
+    startedIn: (topology: Topology) => SlotMove[],
+  ): Promise<Topology> {
     let refusal: unknown
     const fit = await pollUntil(
       async () => {
@@ -248,7 +250,8 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     },
   ): Promise<MoveReport> {
     const flags = this.flags as unknown as MoveFlags
-    const {'max-bandwidth': maxBytesPerSecond} = flags
+    const {'max-bandwidth': maxBytesPerSecond, metrics} = flags
+    if (metrics !== undefined) requireReportFile('--metrics', metrics, false)
     await this.lockCluster(session)
     const ahead = await this.#lookAhead(session, planned)
     const verdict = await this.stoppable(lookBeforeMoves(session, ahead, {isAtomicOnly: flags.mover === 'atomic'}))

@@ -167,6 +167,8 @@ export interface ClusterNode {
   readonly flags: ReadonlySet<NodeFlag>
   readonly ranges: SlotRanges
   readonly reach: Reach
+  /** As the operator labelled it; see `zoneOf`. */
+  readonly zone?: string | undefined
 }
 
 /** A primary and its replicas. Replicas whose primary is unknown have no shard. */
