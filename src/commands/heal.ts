@@ -169,8 +169,7 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     const {lost, doubts, plan} = look
     if (lost.length === 0 || !plan) {
       this.#since.clear()
-      const names = lost.map(({address}) => address).join(', ')
-      if (lost.length > 0) this.#say(`${names} does not answer; not acting: ${doubts.join('; ')}`)
+      if (lost.length > 0) this.#say(`Not acting: ${doubts.join('; ')}`)
       else this.#say(doubts.length > 0 ? `Nothing is lost: ${doubts[0]}` : 'Nothing is lost')
       return
     }

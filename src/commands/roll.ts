@@ -176,7 +176,7 @@ export default class Roll extends ClusterCommand<typeof Roll> {
 
   async #requireWell(session: ClusterSession): Promise<void> {
     const [trouble, ...others] = await waitUntilWell(session, undefined, {
-      deadlineMs: AT_FIRST_MS,
+      deadlineMs: Math.min(AT_FIRST_MS, this.flags['back-timeout'] ?? BACK_MS),
       signal: this.stopSignal,
       listener: this.listener(),
     })
