@@ -41,8 +41,12 @@ forEachKind(
     let scene: FaultScene
     let spares: TestServers
     beforeAll(async () => {
-      scene = await FaultScene.open(kind, rcluster, {replicas: 1, keys: 3000})
-      spares = await startServers(kind, 4, {config: {'cluster-node-timeout': '2000'}})
+      scene = await FaultScene.open(kind, rcluster, {
+        replicas: 1,
+        keys: 3000,
+        config: {'repl-diskless-sync-delay': '0'},
+      })
+      spares = await startServers(kind, 4, {config: {'cluster-node-timeout': '2000', 'repl-diskless-sync-delay': '0'}})
     })
     afterAll(async () => {
       await Promise.all([spares?.stop(), scene?.servers.stop()])
