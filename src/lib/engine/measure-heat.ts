@@ -21,6 +21,10 @@ export interface HeatOptions {
   readonly signal?: AbortSignal | undefined
   /** For counting and sampling, of all nodes together. */
   readonly budgetMs?: number
+  /** Every node has to tell, since something is to be changed by it. */
+  readonly isForAll?: boolean
+  /** What else could be done where it is not measured, as a sentence or a command. */
+  readonly instead?: string | undefined
 }
 
 const SETTING = 'cluster-slot-stats-enabled'
@@ -34,7 +38,7 @@ const NODES_AT_ONCE = 64
 const BUDGET_MS = 15_000
 
 /**
- * @throws RefusedError 'not-measured' when no node measures what was asked for.
+ * @throws RefusedError 'not-measured' when no node measures what was asked for, or with `isForAll` some do not.
  */
 export async function measureHeat(
   session: ClusterSession,
@@ -75,7 +79,8 @@ async function measureOnce(session: ClusterSession, kind: HeatKind, options: Hea
   if (nobodys.length > 0) {
     gaps.push({node: undefined, slots: nobodys, reason: 'uncovered', message: 'nobody owns them'})
   }
-  if (look.values.every((value) => value === undefined)) requireMeasured(topology, kind, gaps)
+  if (options.isForAll || look.values.every((value) => value === undefined))
+    requireMeasured(topology, kind, gaps, options)
   return {kind, values: look.values, sources: look.sources, gaps, overMs: undefined}
 }
 
@@ -193,32 +198,29 @@ async function estimateBytes(
   })
 }
 
-/** Nothing is known at all: a map of that would say nothing either. */
-function requireMeasured(topology: Topology, kind: HeatKind, gaps: readonly HeatGap[]): void {
+/** Nothing is known at all, and a map of that would say nothing either; or too little to go by. */
+function requireMeasured(topology: Topology, kind: HeatKind, gaps: readonly HeatGap[], options: HeatOptions): void {
   const nodesWith = (reason: HeatGap['reason']): ClusterNode[] =>
     gaps.filter((gap) => gap.reason === reason).flatMap(({node}) => topology.nodesById.get(node ?? '') ?? [])
   const [off, unsupported] = [nodesWith('off'), nodesWith('unsupported')]
   const seed = seedAddress(topology)
-  const instead = `rcluster info ${seed} --heat keys needs no setting`
+  const {isForAll, instead = `rcluster info ${seed} --heat keys needs no setting`} = options
+  const problem = isForAll ? `${kind} by slot is not measured` : `no node measures ${kind} by slot`
   if (off.length > 0) {
     const words = wordsFor(off[0], kind)
-    throw new RefusedError(
-      'not-measured',
-      `no node measures ${kind} by slot: ${SETTING} is off on ${listNodes(off, 3)}`,
-      {
-        details: {setting: SETTING, heat: kind, nodes: off.map(({id}) => id)},
-        suggestions: [
-          `Switch it on, for as long as the servers run: rcluster call ${seed} --primaries -- CONFIG SET ${SETTING} ${words}`,
-          'It counts from then on, and costs the servers a little time for each command',
-          instead,
-        ],
-      },
-    )
+    throw new RefusedError('not-measured', `${problem}: ${SETTING} is off on ${listNodes(off, 3)}`, {
+      details: {setting: SETTING, heat: kind, nodes: off.map(({id}) => id)},
+      suggestions: [
+        `Switch it on, for as long as the servers run: rcluster call ${seed} --primaries -- CONFIG SET ${SETTING} ${words}`,
+        'It counts from then on, and costs the servers a little time for each command',
+        instead,
+      ],
+    })
   }
   if (unsupported.length > 0) {
     throw new RefusedError(
       'not-measured',
-      `no node measures ${kind} by slot: ${listNodes(unsupported, 3)} ${unsupported.length === 1 ? 'has' : 'have'} no CLUSTER SLOT-STATS`,
+      `${problem}: ${listNodes(unsupported, 3)} ${unsupported.length === 1 ? 'has' : 'have'} no CLUSTER SLOT-STATS`,
       {
         details: {setting: SETTING, heat: kind, nodes: unsupported.map(({id}) => id)},
         suggestions: [`Redis 8.2, Valkey 8 and later have it, and measure ${kind} with ${SETTING}`, instead],

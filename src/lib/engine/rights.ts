@@ -137,7 +137,11 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...moveOnlyFor('--rebalance'),
   ],
   reshard: [...LOOK, ...MOVE],
-  rebalance: [...LOOK, ...MOVE],
+  rebalance: [
+    ...LOOK,
+    ...MOVE,
+    ...only('--by and --max-bytes, of what the servers measure', '+cluster|slot-stats', STATS),
+  ],
   apply: [
     ...LOOK,
     ...LOCK,

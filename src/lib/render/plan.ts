@@ -8,34 +8,19 @@ import {renderBigKeys} from './big-keys.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
+import {renderFreight, renderLoadChanges, renderLoadLines} from './planned-load.ts'
 import {renderTable} from './table.ts'
 import {renderRanges} from './topology.ts'
 
 /** Every primary before and after, then what goes from where to where. */
 export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style): string {
   const {chalk} = style
-  const changes = renderTable(
-    [
-      {title: 'Primary'},
-      {title: 'Before', align: 'right'},
-      {title: 'After', align: 'right'},
-      {title: 'Change', align: 'right'},
-    ],
-    plan.primaries.map(({address, slotsBefore, slotsAfter}) => {
-      const change = slotsAfter - slotsBefore
-      const paint = change === 0 ? chalk.dim : change > 0 ? chalk.green : chalk.yellow
-      return [
-        clean(address),
-        String(slotsBefore),
-        String(slotsAfter),
-        paint(change > 0 ? `+${change}` : String(change)),
-      ]
-    }),
-    style,
-  )
+  const {load} = plan
+  const changes = load ? renderLoadChanges(plan, load, style) : renderChanges(plan, style)
+  const loadLines = load ? renderLoadLines(load, topology, style) : []
   if (plan.moves.length === 0) {
     const none = plan.bigKeys?.left.length ? 'No slot moves.' : 'No slot has to move.'
-    return withWarnings(plan, style, [changes, '', none, ...renderBigKeys(plan.bigKeys)])
+    return withWarnings(plan, style, [changes, '', none, ...loadLines, ...renderBigKeys(plan.bigKeys)])
   }
   const nameOf = (id: NodeId): string => nodeName(id, topology, plan.primaries)
   const pairs = new Map<string, {from: NodeId; to: NodeId; slots: number[]}>()
@@ -61,9 +46,33 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style)
     style,
   )
   const ranges = moved.reduce((sum, pair) => sum + pair.ranges.length, 0)
-  const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}.`
-  const grounds = [...renderMovers(plan, nameOf), ...renderBigKeys(plan.bigKeys)]
+  const freight = load ? renderFreight(load) : ''
+  const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}${freight}.`
+  const grounds = [...loadLines, ...renderMovers(plan, nameOf), ...renderBigKeys(plan.bigKeys)]
   return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total), ...grounds])
+}
+
+function renderChanges({primaries}: MovePlan, style: Style): string {
+  const {chalk} = style
+  return renderTable(
+    [
+      {title: 'Primary'},
+      {title: 'Before', align: 'right'},
+      {title: 'After', align: 'right'},
+      {title: 'Change', align: 'right'},
+    ],
+    primaries.map(({address, slotsBefore, slotsAfter}) => {
+      const change = slotsAfter - slotsBefore
+      const paint = change === 0 ? chalk.dim : change > 0 ? chalk.green : chalk.yellow
+      return [
+        clean(address),
+        String(slotsBefore),
+        String(slotsAfter),
+        paint(change > 0 ? `+${change}` : String(change)),
+      ]
+    }),
+    style,
+  )
 }
 
 /** Which way they go, where there is a choice. */
