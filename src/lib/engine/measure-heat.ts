@@ -23,6 +23,8 @@ export interface HeatOptions {
   readonly budgetMs?: number
   /** Every node has to tell, since something is to be changed by it. */
   readonly isForAll?: boolean
+  /** Of each slot, where bytes are estimated from some of its keys; default 5. */
+  readonly sampledKeys?: number
   /** What else could be done where it is not measured, as a sentence or a command. */
   readonly instead?: string | undefined
 }
@@ -33,6 +35,8 @@ const STATS_PORTION = 2048
 /** Counted or listed at once, as engine/big-keys does. */
 const PORTION = 200
 const SAMPLED_KEYS = 5
+/** About 2 ms of a node. */
+const MEASURED_AT_ONCE = PORTION * SAMPLED_KEYS
 const PORTIONS_IN_FLIGHT = 2
 const NODES_AT_ONCE = 64
 const BUDGET_MS = 15_000
@@ -56,12 +60,13 @@ export async function measureHeat(
 
 async function measureOnce(session: ClusterSession, kind: HeatKind, options: HeatOptions): Promise<SlotHeat> {
   const {topology} = session
-  const {signal, budgetMs = BUDGET_MS} = options
+  const {signal, budgetMs = BUDGET_MS, sampledKeys = SAMPLED_KEYS} = options
   const look: Look = {
     kind,
     values: new Array<number | undefined>(SLOT_COUNT).fill(undefined),
     sources: new Set(),
     endsAtMs: performance.now() + budgetMs,
+    sampledKeys,
     signal,
   }
   const firstSlot = ({id}: ClusterNode): number => slotsOf(topology, id)[0]?.start ?? SLOT_COUNT
@@ -89,6 +94,7 @@ interface Look {
   readonly values: (number | undefined)[]
   readonly sources: Set<HeatSource>
   readonly endsAtMs: number
+  readonly sampledKeys: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -171,7 +177,7 @@ async function fallBack(port: NodePort, info: ServerInfo, ranges: SlotRanges, lo
         return
       }
       const counts = await Promise.all(portion.map((slot) => port.countKeys(slot, database)))
-      const loads = look.kind === 'keys' ? counts : await estimateBytes(port, portion, counts, database)
+      const loads = look.kind === 'keys' ? counts : await estimateBytes(port, portion, counts, database, look)
       for (const [index, slot] of portion.entries()) sums.set(slot, (sums.get(slot) ?? 0) + (loads[index] ?? 0))
     }
     for (const [slot, sum] of sums) look.values[slot] = sum
@@ -185,11 +191,17 @@ async function estimateBytes(
   slots: readonly number[],
   counts: readonly number[],
   database: number,
+  {sampledKeys, signal}: Look,
 ): Promise<number[]> {
   const listed = await Promise.all(
-    slots.map((slot, index) => (counts[index] ? port.listKeys(slot, SAMPLED_KEYS, database) : Promise.resolve([]))),
+    slots.map((slot, index) => (counts[index] ? port.listKeys(slot, sampledKeys, database) : Promise.resolve([]))),
   )
-  const sizes = await port.measureKeys(listed.flat(), database)
+  const keys = listed.flat()
+  const sizes: (number | undefined)[] = []
+  for (let at = 0; at < keys.length; at += MEASURED_AT_ONCE) {
+    signal?.throwIfAborted()
+    sizes.push(...(await port.measureKeys(keys.slice(at, at + MEASURED_AT_ONCE), database)))
+  }
   const sized = sizes.values()
   return listed.map((keys, index) => {
     const own = keys.map(() => sized.next().value).filter((size) => size !== undefined)

@@ -18,6 +18,8 @@ export interface LoadsOptions {
 
 /** Counting and sampling a large cluster is worth that before some of its data move. */
 const BUDGET_MS = 60_000
+/** Slots whose keys have one hash tag may hold many of very different sizes: five would tell little of them. */
+const SAMPLED_KEYS = 128
 
 /** @throws RefusedError 'not-measured' when a node does not measure what was asked for. */
 export async function measureLoads(
@@ -31,6 +33,7 @@ export async function measureLoads(
       overMs,
       signal,
       budgetMs: BUDGET_MS,
+      sampledKeys: SAMPLED_KEYS,
       isForAll: true,
       instead: `rcluster rebalance ${seedAddress(topology)} --by keys needs no setting`,
     })
