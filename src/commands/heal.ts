@@ -46,7 +46,7 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     '--watch looks every --interval until it is stopped, and acts by itself: when a shard has been lost for --grace, for at most --max-slots in one act and --max-acts-per-hour, of which this machine keeps the count. Each act is saved as a plan, with what every node said before. Everything but the act leaves the cluster to other commands; while one of them is at work, it waits.',
     'Exit codes: 0 healed, nothing to do, or a watch that was ended; 2 the words make no sense; 3 something is lost, and nothing was changed; 4 no seed answers, or a node said no; 5 part of it was done; 130 stopped.',
   ].join('\n\n')
-  static override usage = 'heal [SEED…]'
+  static override usage = 'heal [SEED...]'
   static override examples = [
     '<%= config.bin %> heal 127.0.0.1:7000 --dry-run',
     '<%= config.bin %> heal 127.0.0.1:7000 --watch --grace 60s --max-slots 5462 --accept-data-loss --yes',
