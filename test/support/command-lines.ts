@@ -7,17 +7,26 @@ export type CommandLine = (seed: string, folder: string) => string[]
 const ID = 'b'.repeat(40)
 
 export const COMMAND_LINES: Readonly<Record<string, CommandLine>> = {
+  'acl:delete': (seed) => ['acl:delete', seed, 'app', '--yes'],
+  'acl:list': (seed) => ['acl:list', seed],
+  'acl:set': (seed) => ['acl:set', seed, 'app', 'on', '--yes'],
   'add-node': (seed) => ['add-node', seed, seed.replace(/:\d+$/, ':1'), '--seed', seed, '--yes'],
   backup: (seed, folder) => ['backup', seed, path.join(folder, `backup-${seed.replace(/\W/g, '-')}`)],
   call: (seed) => ['call', seed, '--', 'PING'],
   check: (seed) => ['check', seed],
   clients: (seed) => ['clients', seed],
+  'config:diff': (seed) => ['config:diff', seed],
+  'config:set': (seed) => ['config:set', seed, 'maxmemory', '1gb', '--yes'],
   create: (seed) => ['create', seed, '127.0.0.1:2', '127.0.0.1:3', '--yes'],
   'del-node': (seed) => ['del-node', seed, ID, '--yes'],
+  diff: (seed) => ['diff', seed, seed],
   'explain:slot': (seed) => ['explain:slot', '0', '--seed', seed],
   failover: (seed) => ['failover', seed, '--yes'],
   fix: (seed) => ['fix', seed, '--yes'],
   forget: (seed) => ['forget', seed, ID, '--yes'],
+  heal: (seed) => ['heal', seed, '--accept-data-loss', '--yes'],
+  'functions:list': (seed) => ['functions:list', seed],
+  'functions:sync': (seed) => ['functions:sync', seed, '--yes'],
   import: (seed) => ['import', seed, '--from', '127.0.0.1:1', '--yes'],
   info: (seed) => ['info', seed],
   rebalance: (seed) => ['rebalance', seed, '--yes'],
@@ -25,7 +34,9 @@ export const COMMAND_LINES: Readonly<Record<string, CommandLine>> = {
   replicate: (seed) => ['replicate', seed, ID, '--yes'],
   reshard: (seed) => ['reshard', seed, '--from', 'all', '--to', ID, '--slots', '10', '--yes'],
   restore: (seed, folder) => ['restore', path.join(folder, 'empty.rdb'), seed, '--yes'],
+  roll: (seed) => ['roll', seed, '--exec', 'exit 7', '--yes'],
   'set-timeout': (seed) => ['set-timeout', seed, '5000', '--yes'],
+  snapshot: (seed, folder) => ['snapshot', seed, '--out', snapshotFile(seed, folder)],
   wait: (seed) => ['wait', seed, '--timeout', '700ms'],
   watch: (seed) => ['watch', seed, '--count', '2', '--interval', '200ms'],
   'drop-in:add-node': (seed) => ['--cluster', 'add-node', '127.0.0.1:1', seed],
@@ -51,19 +62,32 @@ export const COMMAND_LINES: Readonly<Record<string, CommandLine>> = {
  */
 export type MemberLine = (at: readonly string[], ids: readonly string[], folder: string, source: string) => string[]
 
+function snapshotFile(seed: string, folder: string): string {
+  return path.join(folder, `snapshot-${seed.replace(/\W/g, '-')}.json`)
+}
+
 /** Without the flags of the connection. */
 export const MEMBER_LINES: Readonly<Record<string, MemberLine>> = {
+  'acl:delete': ([a = '']) => ['acl:delete', a, 'app', '--yes'],
+  'acl:list': ([a = '']) => ['acl:list', a],
+  'acl:set': ([a = '']) => ['acl:set', a, 'default', 'on', '--save', '--yes'],
   'add-node': ([a = '', , , , , f = '']) => ['add-node', f, a, '--yes'],
   backup: ([a = ''], _ids, folder) => ['backup', a, path.join(folder, `backup-${a.replace(/\W/g, '-')}`)],
   call: ([a = '']) => ['call', a, '--', 'PING'],
   check: ([a = '']) => ['check', a],
   clients: ([a = '']) => ['clients', a],
+  'config:diff': ([a = '']) => ['config:diff', a],
+  'config:set': ([a = '']) => ['config:set', a, 'maxmemory', '1gb', '--rewrite', '--yes'],
   create: ([, , , , , f = '', g = '', h = '']) => ['create', f, g, h, '--yes'],
   'del-node': ([a = '', , , d = '']) => ['del-node', a, d, '--yes'],
+  diff: ([a = '', b = '']) => ['diff', a, b],
   'explain:slot': ([a = '']) => ['explain:slot', '0', '--seed', a],
   failover: ([a = '', , , , e = '']) => ['failover', e, '--seed', a, '--yes'],
   fix: ([a = '']) => ['fix', a, '--yes'],
   forget: ([a = '', , , d = '']) => ['forget', a, d, '--yes'],
+  heal: ([a = '']) => ['heal', a, '--accept-data-loss', '--yes'],
+  'functions:list': ([a = '']) => ['functions:list', a],
+  'functions:sync': ([a = '']) => ['functions:sync', a, '--yes'],
   import: ([a = ''], _ids, _folder, source) => ['import', a, '--from', source, '--yes'],
   info: ([a = '']) => ['info', a, '--map', '--heat', 'cpu'],
   rebalance: ([a = '']) => ['rebalance', a, '--threshold', '0', '--yes'],
@@ -71,7 +95,9 @@ export const MEMBER_LINES: Readonly<Record<string, MemberLine>> = {
   replicate: ([a = '', b = '', , d = '']) => ['replicate', d, b, '--seed', a, '--yes'],
   reshard: ([a = ''], [, , , d = '']) => ['reshard', a, '--from', 'all', '--to', d, '--slots', '3', '--yes'],
   restore: ([a = ''], _ids, folder) => ['restore', path.join(folder, 'empty.rdb'), a, '--yes'],
+  roll: ([a = '']) => ['roll', a, '--exec', 'exit 7', '--allow-unserved', '--yes'],
   'set-timeout': ([a = '']) => ['set-timeout', a, '5000', '--yes'],
+  snapshot: ([a = ''], _ids, folder) => ['snapshot', a, '--out', snapshotFile(a, folder), '--yes'],
   wait: ([a = '']) => ['wait', a, '--for', 'agreed', '--timeout', '2s'],
   watch: ([a = '']) => ['watch', a, '--count', '2', '--interval', '200ms'],
   'drop-in:add-node': ([a = '', , , , , f = '']) => ['--cluster', 'add-node', f, a],

@@ -79,6 +79,8 @@ export interface ServerInfo {
   readonly version: string
   /** New with every start of the server. */
   readonly runId?: string | undefined
+  /** Whole seconds since that start. */
+  readonly uptimeSeconds?: number | undefined
   readonly isClusterEnabled: boolean
   readonly isLoading: boolean
   readonly usedMemoryBytes: number | undefined

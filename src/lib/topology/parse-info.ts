@@ -35,6 +35,7 @@ export function parseServerInfo(text: string): ServerInfo {
     flavour: isValkey ? 'valkey' : 'redis',
     version: fields.get(isValkey ? 'valkey_version' : 'redis_version') ?? '',
     runId: fields.get('run_id') || undefined,
+    uptimeSeconds: numberOf(fields.get('uptime_in_seconds')),
     isClusterEnabled: fields.get('cluster_enabled') !== '0',
     isLoading: fields.get('loading') === '1' || fields.get('async_loading') === '1',
     usedMemoryBytes: numberOf(fields.get('used_memory')),
