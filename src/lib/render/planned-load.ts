@@ -141,5 +141,5 @@ function formatOff(part: number): string {
 }
 
 function formatPercent(percent: number): string {
-  return `${percent >= 99.95 ? Math.round(percent) : percent.toFixed(1)}%`
+  return `${percent === 0 || percent >= 99.95 ? Math.round(percent) : percent.toFixed(1)}%`
 }
