@@ -109,6 +109,12 @@ describe('by load', () => {
       moves: ['A>B 300'],
     },
     {name: '--max-bytes holds', loads: loadsOf({'0-99': 10}), wish: {maxBytes: 45}, moves: ['A>C 96-97', 'A>B 98-99']},
+    {
+      name: '--max-moves 1 of many small slots moves one',
+      loads: loadsOf({'0-999': 10, '5-5': 12}),
+      wish: {maxMoves: 1},
+      moves: ['A>B 5'],
+    },
     {name: 'there may be no load at all', loads: loadsOf({}), moves: []},
   ])('$name', ({words = THREE, loads, wish, moves}) => {
     expect(describeMoves(plan(words, loads, wish).moves)).toEqual(moves)

@@ -92,16 +92,18 @@ function arrange(facts: LayoutFacts, limits: Limits, options: LoadOptions): Arra
     layout.targets.set(targetsWithin(layout, goal, part * excessOf(layout.held, goal)))
     evenLoad(layout, tolerance)
     layout.targets.set(goal)
+    settleSlots(layout, tolerance)
   })
   const singles = evened(limited, options, settleSlots)
-  const excess = ({layout}: Evened): number => excessOf(layout.held, layout.targets)
+  const relief = ({layout, before}: Evened): number =>
+    excessOf(before, layout.targets) - excessOf(layout.held, layout.targets)
   // Slots picked one by one lie in as many ranges: only for the sake of something.
-  const better = excess(singles) < WORTH * excess(ranges) ? singles : ranges
+  const better = relief(singles) > WORTH * relief(ranges) ? singles : ranges
   if (options.isDefragmenting) defragment(better.layout, toleranceOf(options))
   return {...better, limitedBy: parts[0] === part ? 'max-moves' : 'max-bytes'}
 }
 
-const WORTH = 0.9
+const WORTH = 1.1
 
 interface Evened {
   readonly layout: Layout
