@@ -166,6 +166,7 @@ forEachKind(
       await run('reshard', back, ['--optional'])
       expect(await rawCommand(a, ['CLUSTER', 'COUNTKEYSINSLOT', '0'], admin)).toBe(30)
       await run('rebalance', [a, '--use-empty', '--mover', 'migrate', '--yes'], ['--optional'])
+      await run('rebalance', [a, '--by', 'memory', '--dry-run'], ['--optional'])
     })
 
     test.runIf(kind.name === 'valkey-9.1')("the servers' own user, for slots that they move", async () => {

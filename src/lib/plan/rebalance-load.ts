@@ -53,7 +53,8 @@ export function planLoadRebalance(topology: Topology, options: LoadOptions): Mov
     locked: new Set([...started.map(({slot}) => slot), ...guessed]),
     bytes,
   }
-  const {layout, ...outcome} = arrange(facts, {maxMoves, maxBytes}, options)
+  const {layout, before, ...outcome} = arrange(facts, {maxMoves, maxBytes}, options)
+  const relief = excessOf(before, layout.targets) - excessOf(layout.held, layout.targets)
   const plan = buildMovePlan(
     topology,
     'rebalance',
@@ -61,13 +62,17 @@ export function planLoadRebalance(topology: Topology, options: LoadOptions): Mov
     warnAbout(topology, loads, guessed),
   )
   const costUnit = facts.costs === undefined ? unitOf(loads.by) : bytes ? 'bytes' : 'keys'
-  return {...plan, load: describeLoad(topology, plan, loads, layout, {...outcome, costUnit})}
+  return {
+    ...plan,
+    load: describeLoad(topology, plan, loads, layout, {
+      ...outcome,
+      leastCost: leastCost(layout, layout.targets, relief),
+      costUnit,
+    }),
+  }
 }
 
-interface Arrangement {
-  readonly layout: Layout
-  readonly hot: readonly HotSlot[]
-  readonly leastCost: number
+interface Arrangement extends Evened {
   readonly limitedBy: PlannedLoad['limitedBy']
 }
 
@@ -87,21 +92,24 @@ function arrange(facts: LayoutFacts, limits: Limits, options: LoadOptions): Arra
     layout.targets.set(targetsWithin(layout, goal, part * excessOf(layout.held, goal)))
     evenLoad(layout, tolerance)
     layout.targets.set(goal)
+    settleSlots(layout, tolerance)
   })
   const singles = evened(limited, options, settleSlots)
-  const excess = ({layout}: Evened): number => excessOf(layout.held, layout.targets)
+  const relief = ({layout, before}: Evened): number =>
+    excessOf(before, layout.targets) - excessOf(layout.held, layout.targets)
   // Slots picked one by one lie in as many ranges: only for the sake of something.
-  const better = excess(singles) < WORTH * excess(ranges) ? singles : ranges
+  const better = relief(singles) > WORTH * relief(ranges) ? singles : ranges
   if (options.isDefragmenting) defragment(better.layout, toleranceOf(options))
   return {...better, limitedBy: parts[0] === part ? 'max-moves' : 'max-bytes'}
 }
 
-const WORTH = 0.9
+const WORTH = 1.1
 
 interface Evened {
   readonly layout: Layout
   readonly hot: readonly HotSlot[]
-  readonly leastCost: number
+  /** What each bore at first. */
+  readonly before: Float64Array
 }
 
 function evened(
@@ -116,8 +124,7 @@ function evened(
     Math.abs(layout.deviation(node)) > toleranceOf(options).tolerance + 1e-9 ||
     (layout.weights[node] === 0 && (layout.slotCounts[node] as number) > 0)
   if ([...layout.ids.keys()].some(isOff)) even(layout, toleranceOf(options))
-  const relief = excessOf(before, layout.targets) - excessOf(layout.held, layout.targets)
-  return {layout, hot, leastCost: leastCost(layout, layout.targets, relief)}
+  return {layout, hot, before}
 }
 
 function toleranceOf({thresholdPercent}: LoadOptions): {readonly tolerance: number} {

@@ -100,6 +100,7 @@ export function renderStillness(load: PlannedLoad, thresholdPercent: number, top
   if (off.before <= thresholdPercent + 0.01) {
     return `Nothing to do: every primary is within ${thresholdPercent} % of its ${noun}.`
   }
+  if (load.limitedBy) return `Nothing to do: --${load.limitedBy} leaves no room for a slot that would help.`
   return [
     `Nothing to do: no move brings the primaries nearer to their ${noun}.`,
     ...renderLoadLines(load, topology, style),
@@ -141,5 +142,5 @@ function formatOff(part: number): string {
 }
 
 function formatPercent(percent: number): string {
-  return `${percent >= 99.95 ? Math.round(percent) : percent.toFixed(1)}%`
+  return `${percent === 0 || percent >= 99.95 ? Math.round(percent) : percent.toFixed(1)}%`
 }
