@@ -84,6 +84,7 @@ function indexPage(commands: readonly CommandFacts[], guides: readonly Guide[]):
     '## Reference',
     [
       '- [The rules of `rcluster check`](rules.md)',
+      '- [rcluster as a library](library.md)',
       '- [Exit codes](../README.md#exit-codes) and [JSON](../README.md#json)',
       '- [Decisions](decisions): why it is built as it is',
     ].join('\n'),
