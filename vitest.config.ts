@@ -22,8 +22,8 @@ export default defineConfig({
           include: ['test/contract/**/*.test.ts', 'test/journeys/**/*.test.ts', 'test/hostile/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          // Two cores. A third worker makes moves wait for air, and takes as long.
-          maxWorkers: 2,
+          // Two cores; a worker waits for servers' timeouts a third of its time.
+          maxWorkers: 3,
           // Dozens of servers share the cores then: what only the load has upset passes the second time.
           retry: process.env['CI'] ? 1 : 0,
           sequence: {groupOrder: 1},

@@ -38,7 +38,7 @@ export default class Acl extends BaseCommand<typeof Acl> {
     'The rule holds for every node. MIGRATE logs in at its target as the same user, and the rule has what that takes. Words that a command works without are listed apart, with what they are for; --optional takes them into the rule. No node is asked.',
     'Exit codes: 0; 2 there is no such command.',
   ].join('\n\n')
-  static override usage = ['acl COMMAND…', 'acl --all']
+  static override usage = ['acl COMMAND...', 'acl --all']
   static override examples = [
     '<%= config.bin %> acl reshard',
     '<%= config.bin %> acl check reshard del-node --optional --server valkey-9.0 --user ops',

@@ -38,7 +38,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     'Says "joined" when every node knows the newcomers and they serve. Functions are copied to new primaries, which get no slots unless --rebalance is given.',
     'Exit codes: 0 joined, or joined before; 2 the words make no sense; 3 a node is not empty or not in cluster mode, or the members disagree; 4 a node did not answer, or said no; 5 it was not finished in time; 130 stopped.',
   ].join('\n\n')
-  static override usage = ['add-node NEW… [EXISTING]', 'add-node EXISTING-ID NEW…']
+  static override usage = ['add-node NEW... [EXISTING]', 'add-node EXISTING-ID NEW...']
 
   static override examples = [
     '<%= config.bin %> add-node 127.0.0.1:7006 127.0.0.1:7000',
@@ -177,7 +177,7 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     const moves: MovePlan | undefined = this.flags.rebalance
       ? planRebalance(after, {weights: new Map(), thresholdPercent: 0, useEmpty: true, started: []})
       : undefined
-    if (moves) this.print(renderMovePlan(moves, after, this.style))
+    if (moves) this.print(renderMovePlan(moves, after, this.style, this.flags.explain))
     await this.savePlan({...plan, ...(moves ? {moves} : {})}, session.topology)
     return {outcome: 'planned', plan, elapsedMs: 0}
   }

@@ -23,7 +23,7 @@ export default class Call extends ClusterCommand<typeof Call> {
     'All nodes are asked at once; their answers are shown in the order of the nodes. The arguments go to the servers as they stand. Nothing is asked before: a command that changes something does so.',
     'Exit codes: 0 every node answered, and none with an error; 2 the words make no sense; 4 a node did not answer, or answered an error.',
   ].join('\n\n')
-  static override usage = ['call [SEED] -- CMD ARG…', 'call [SEED] CMD ARG…']
+  static override usage = ['call [SEED] -- CMD ARG...', 'call [SEED] CMD ARG...']
   static override examples = [
     '<%= config.bin %> call 127.0.0.1:7000 -- CONFIG GET maxmemory',
     '<%= config.bin %> call 127.0.0.1:7000 --primaries -- DBSIZE',
@@ -98,7 +98,7 @@ function documentOf({node, answer}: NodeAnswer): AnswerDocument {
 function toBytes(text: string): Buffer {
   if (!text.includes('\ufffd')) return Buffer.from(text, 'utf8')
   throw new UsageError('an argument is not UTF-8', {
-    suggestions: ['Hand it over on stdin: printf … | rcluster call -x SEED -- CMD ARG'],
+    suggestions: ['Hand it over on stdin: printf ... | rcluster call -x SEED -- CMD ARG'],
   })
 }
 

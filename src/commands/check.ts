@@ -45,7 +45,7 @@ export default class Check extends ClusterCommand<typeof Check> {
     'With a baseline only what is new counts. A finding is known again by its rule and what it is about, whatever its numbers are.',
     'Exit codes: 0 no error was found, 1 one was (see --fail-on), 2 the words make no sense, 4 no seed answers.',
   ].join('\n\n')
-  static override usage = '<%= command.id %> [SEED…]'
+  static override usage = '<%= command.id %> [SEED...]'
   static override examples = [
     '<%= config.bin %> <%= command.id %>',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --fail-on warning --ignore no-replicas,persistence-off',

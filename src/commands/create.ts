@@ -53,7 +53,7 @@ export default class Create extends PlannedCommand<typeof Create> {
     'Behind published ports --announce has the nodes send clients to the addresses named here, by settings of the servers (cluster-announce-*) that leave the traffic between the nodes alone where the servers have such. With --if-missing it does so for a cluster that is there.',
     'Exit codes: 0 created, or there already with --if-missing; 2 the words make no sense; 3 a node is not empty or not in cluster mode, or what is there already is not healthy; 4 a node did not answer, or said no; 5 the nodes did not come together in time; 130 stopped.',
   ].join('\n\n')
-  static override usage = ['create NODE… [--replicas N]', 'create --nodes NODE NODE … [--replicas N]']
+  static override usage = ['create NODE... [--replicas N]', 'create --nodes NODE NODE ... [--replicas N]']
 
   static override examples = [
     '<%= config.bin %> create 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',

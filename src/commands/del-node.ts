@@ -44,7 +44,7 @@ export default class DelNode extends MoveCommand<typeof DelNode> {
     'Replicas of a node that leaves get another primary first. All members forget the nodes, and those that answer are reset. A dead node is removed through a living one: del-node LIVING DEAD.',
     'Exit codes: 0 removed, or no members with --if-present; 2 the words make no sense; 3 a node still has slots (see --drain) or keys; 4 a node did not answer, or said no; 5 part of it was done, the command can be run again; 130 stopped.',
   ].join('\n\n')
-  static override usage = ['del-node NODE…', 'del-node SEED NODE…']
+  static override usage = ['del-node NODE...', 'del-node SEED NODE...']
 
   static override examples = [
     '<%= config.bin %> del-node 127.0.0.1:7006',

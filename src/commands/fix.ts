@@ -38,7 +38,7 @@ export default class Fix extends PlannedCommand<typeof Fix> {
     'Shows each repair with its grounds and its risk. --yes carries out the safe ones; the others need --allow disruptive or --accept-data-loss. A move that was cut off is finished the way it was going, and keys that two nodes hold are compared.',
     'Exit codes: 0 the slots are in order; 2 the words make no sense; 3 something is left, and nothing was changed; 4 a node did not answer, or said no; 5 part of it was repaired; 130 stopped.',
   ].join('\n\n')
-  static override usage = '<%= command.id %> [SEED…]'
+  static override usage = '<%= command.id %> [SEED...]'
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --dry-run',

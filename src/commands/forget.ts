@@ -35,7 +35,7 @@ export default class Forget extends PlannedCommand<typeof Forget> {
     'For ghosts, failed nodes and handshakes that nobody answers. Says it is done when no node that answers knows them; --watch stays until the ban of a minute is over, and forgets again what comes back. A node that owns slots, is alive or has replicas is not for forget: see del-node.',
     'Exit codes: 0 forgotten, or not known before; 2 the words make no sense; 3 a node owns slots, is alive or has replicas; 4 a node did not answer, or said no; 5 some node still knows one, the command can be run again; 130 stopped.',
   ].join('\n\n')
-  static override usage = ['forget SEED NODE…', 'forget NODE…']
+  static override usage = ['forget SEED NODE...', 'forget NODE...']
   static override examples = [
     '<%= config.bin %> forget 127.0.0.1:7000 07c37dfe',
     '<%= config.bin %> forget --seed 127.0.0.1:7000 127.0.0.1:7006 --yes',

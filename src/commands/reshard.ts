@@ -30,8 +30,8 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
   ].join('\n\n')
   static override usage = [
     'reshard FROM TO COUNT',
-    'reshard [SEED] --from NODE,…|all --to NODE --slots N',
-    'reshard [SEED] --from NODE,…|all --to NODE --slots-list RANGES',
+    'reshard [SEED] --from NODE,...|all --to NODE --slots N',
+    'reshard [SEED] --from NODE,...|all --to NODE --slots-list RANGES',
   ]
 
   static override examples = [

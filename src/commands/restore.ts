@@ -44,7 +44,7 @@ export default class Restore extends PlannedCommand<typeof Restore> {
     'DIR is what rcluster backup or redis-cli --cluster backup wrote; RDB files of other origin are taken as well. The nodes are an empty cluster of any number of primaries (rcluster create makes one). All files are read to the end and checked before the first key is written; keys go to the owner of their slot with their time to live, function libraries to every primary; in the end it is counted what is there, and with --verify every key is compared. Run again with --on-conflict fail after an interruption: keys that are there with the same value are passed over.',
     'Exit codes: 0 done; 2 the words make no sense; 3 the backup is damaged or not whole, or the cluster not fit for it, and nothing was changed; 4 a node did not answer, or said no; 5 part of it was restored; 130 stopped.',
   ].join('\n\n')
-  static override usage = ['restore DIR NODE…', 'restore FILE.rdb… NODE…']
+  static override usage = ['restore DIR NODE...', 'restore FILE.rdb... NODE...']
 
   static override examples = [
     '<%= config.bin %> <%= command.id %> /backups/monday 10.0.1.1 10.0.1.2 10.0.1.3 --verify',
@@ -174,7 +174,7 @@ export default class Restore extends PlannedCommand<typeof Restore> {
     // Never 127.0.0.1:6379 by default: it is written to.
     if (!this.isClusterNamed) {
       throw new UsageError('the nodes to restore into are not named', {
-        suggestions: [`rcluster restore ${words.join(' ')} NODE…`],
+        suggestions: [`rcluster restore ${words.join(' ')} NODE...`],
       })
     }
     return {sources: words, nodes: undefined}

@@ -1,12 +1,12 @@
 /** The same thing asked of every node: `call` and `set-timeout`, with nodes that say no, and nodes that say nothing. */
 import {afterAll, expect, test} from 'vitest'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachKind, rawCommand, startServers} from '../support/servers.ts'
+import {forEachFamily, rawCommand, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
 
-forEachKind('one command for all nodes', (kind) => {
+forEachFamily('one command for all nodes', (kind) => {
   test('reaches every node byte for byte, is kept in files, and fails when a node does', async () => {
     const servers = await startServers(kind, 4, {hasConfigFile: true})
     try {

@@ -3,7 +3,7 @@ import {afterAll, beforeAll, expect, test} from 'vitest'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {pictureOf} from '../support/cluster-picture.ts'
 import {openRcluster, type RunOptions} from '../support/rcluster.ts'
-import {eventually, forEachKind, rawCommand, type TestServers} from '../support/servers.ts'
+import {eventually, forEachFamily, forEachKind, rawCommand, type TestServers} from '../support/servers.ts'
 import {startWithShares} from '../support/uneven-cluster.ts'
 
 const rcluster = openRcluster()
@@ -35,7 +35,7 @@ async function slotsIn(servers: TestServers, address: string): Promise<string> {
   return (await pictureOf(servers.addresses))[servers.addresses.indexOf(address)]!.slots
 }
 
-forEachKind('slots move in the form of redis-cli', (kind) => {
+forEachFamily('slots move in the form of redis-cli', (kind) => {
   let servers: TestServers
   let [a, b, c, d] = ['', '', '', '']
   let [idA, idB, idC, idD] = ['', '', '', '']

@@ -7,7 +7,14 @@ import {afterAll, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {keySlot, tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {pictureOf} from '../support/cluster-picture.ts'
 import {openRcluster, type RunOptions} from '../support/rcluster.ts'
-import {forEachKind, rawCommand, splitAddress, startServers, type TestServers} from '../support/servers.ts'
+import {
+  forEachFamily,
+  forEachKind,
+  rawCommand,
+  splitAddress,
+  startServers,
+  type TestServers,
+} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -32,7 +39,7 @@ async function pipe(address: string, commands: readonly (readonly (string | numb
   }
 }
 
-forEachKind('fix in the form of redis-cli', (kind) => {
+forEachFamily('fix in the form of redis-cli', (kind) => {
   let servers: TestServers
   let [a, b, c] = ['', '', '']
   let ids: string[] = []
@@ -188,7 +195,7 @@ forEachKind(
   ['redis-7.0', 'valkey-9.1'],
 )
 
-forEachKind('import and backup in the form of redis-cli', (kind) => {
+forEachFamily('import and backup in the form of redis-cli', (kind) => {
   let cluster: TestServers
   let lone: TestServers
   let [seed, source] = ['', '']

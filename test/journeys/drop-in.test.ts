@@ -2,7 +2,7 @@
 import {afterAll, afterEach, beforeAll, beforeEach, describe, expect, test} from 'vitest'
 import {pictureOf} from '../support/cluster-picture.ts'
 import {openRcluster, type RunOptions, type RunResult} from '../support/rcluster.ts'
-import {anyKind, forEachKind, rawCommand, startServers, type TestServers} from '../support/servers.ts'
+import {anyKind, forEachFamily, rawCommand, startServers, type TestServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -32,7 +32,7 @@ async function knownNodes(address: string): Promise<number> {
   return Number(/cluster_known_nodes:(\d+)/.exec(String(await rawCommand(address, ['CLUSTER', 'INFO'])))?.[1])
 }
 
-forEachKind('the life of a cluster in the form of redis-cli', (kind) => {
+forEachFamily('the life of a cluster in the form of redis-cli', (kind) => {
   let servers: TestServers
   let [a, b, c, d, e, f] = ['', '', '', '', '', '']
   beforeAll(async () => {

@@ -7,7 +7,7 @@ import {NodeError, RefusedError, UsageError} from '../../src/lib/errors.ts'
 import {readLocal, startLocal, stopLocal} from '../../src/lib/local/instances.ts'
 import {findNodePorts} from '../../src/lib/local/ports.ts'
 import {formatAddress} from '../../src/lib/topology/model.ts'
-import {anyKind, forEachKind, rawCommand} from '../support/servers.ts'
+import {anyKind, forEachFamily, rawCommand} from '../support/servers.ts'
 
 let home: string
 let env: NodeJS.ProcessEnv
@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const options = () => ({primaries: 3, replicas: 1, server: anyKind().server})
 
-forEachKind('local servers', (kind) => {
+forEachFamily('local servers', (kind) => {
   test('start empty and in cluster mode, are told of, and end with their folders', async () => {
     const started = await startLocal(env, {primaries: 3, replicas: 1, server: kind.server})
     expect(started.nodes).toHaveLength(6)

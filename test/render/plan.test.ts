@@ -26,10 +26,10 @@ const movePlan: MovePlan = {
 test('moves: primaries before and after, then each pair', () => {
   expect(renderMovePlan(movePlan, topology, PLAIN_STYLE)).toMatchInlineSnapshot(`
     "Primary         Before  After  Change
-    -------------------------------------
-    127.0.0.1:7000    5461   5456      -5
-    127.0.0.1:7001    5462   5461      -1
-    127.0.0.1:7002    5461   5467      +6
+    ---------------------------------------------------------------
+    127.0.0.1:7000    5461   5456      -5  #######################-
+    127.0.0.1:7001    5462   5461      -1  #######################-
+    127.0.0.1:7002    5461   5467      +6  #######################+
 
     From            To              Slots  Ranges
     ----------------------------------------------
@@ -39,6 +39,29 @@ test('moves: primaries before and after, then each pair', () => {
     6 slots to move, in 4 ranges.
     Warning: one of them is big"
   `)
+})
+
+test('moves: what to expect, what is not done and why each is made; within 80, 40 and 200 columns', () => {
+  const outlook = {
+    estimate: {keys: 12_340, bytes: 3_500_000, ms: 2100, isSampled: true},
+    risk: {class: 'safe' as const, why: 'every key can be read and written on the way; clients are redirected'},
+    notDone: ['127.0.0.1:7003 gets no slots: --use-empty or a weight gives it some.'],
+    reasons: [{from: idOf('a'), to: idOf('c'), slots: 5, why: '127.0.0.1:7000 has 5461, its share is 5456'}],
+  }
+  const at = (columns: number, isUnicode = false): string =>
+    renderMovePlan({...movePlan, outlook}, topology, {...PLAIN_STYLE, columns, isTerminal: true, isUnicode}, true)
+  expect(at(80)).toMatchSnapshot('80 columns')
+  expect(at(40)).toMatchSnapshot('40 columns')
+  expect(at(200, true)).toMatchSnapshot('200 columns, Unicode')
+  for (const columns of [40, 80, 200]) {
+    expect(
+      Math.max(
+        ...at(columns)
+          .split('\n')
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(columns)
+  }
 })
 
 test('moves: which way they go, and why', () => {

@@ -112,6 +112,11 @@ export function forEachKind(
   }
 }
 
+/** One server of each family: for what is ours and not the servers', such as the words that a form takes. */
+export function forEachFamily(title: string, define: (kind: ServerKind) => void): void {
+  forEachKind(title, define, ['redis-7.0', 'valkey-9.1'])
+}
+
 /** The first present kind of a family, for tests that need one server of any version. */
 export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
   const kind = serverKinds().find((candidate) => !family || candidate.family === family)

@@ -37,7 +37,7 @@ export default class ContextAdd extends BaseCommand<typeof ContextAdd> {
     'The name goes with --context or RCLUSTER_CONTEXT, or "context use" makes it the one that counts where no other is said. Secrets are not stored: a context says in which variable or file the password is, or which command prints it. No node is asked.',
     'Exit codes: 0 added; 2 the words make no sense, the name is taken, or the file of contexts cannot be used.',
   ].join('\n\n')
-  static override usage = 'context add NAME --seed NODE [--user NAME] [--password-env NAME | …] [--tls …]'
+  static override usage = 'context add NAME --seed NODE [--user NAME] [--password-env NAME | ...] [--tls ...]'
   static override examples = [
     '<%= config.bin %> context add dev --seed 127.0.0.1:7000',
     '<%= config.bin %> context add prod --seed 10.0.0.1 --seed 10.0.0.2 --user ops --tls --cacert ca.pem --password-command "pass show prod"',

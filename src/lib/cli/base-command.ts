@@ -8,7 +8,8 @@ import type {EngineListener} from '../engine/events.ts'
 import {CancelledError, type ClusterError, UsageError} from '../errors.ts'
 import {clean} from '../render/clean.ts'
 import {canAnimate, type Style, styleFor} from '../render/colour.ts'
-import {errorDocument, renderError, renderJson, renderWarning} from '../render/error.ts'
+import {errorDocument, isToPaste, renderError, renderJson, renderWarning} from '../render/error.ts'
+import {wrap} from '../render/wrap.ts'
 import {outputFlags} from './flags.ts'
 import {Interruption} from './interruption.ts'
 import {endureLostOutput} from './lost-output.ts'
@@ -85,12 +86,13 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
   /** The result for people. Nothing is printed under --json. Ends the progress line. */
   protected print(text: string): void {
     this.#endProgress()
-    if (!this.jsonEnabled()) process.stdout.write(`${text}\n`)
+    if (this.jsonEnabled()) return
+    process.stdout.write(`${fitted(text, this.style)}\n`)
   }
 
   /** Worth knowing, but not the result: on stderr, not under --quiet or --json. */
   protected note(text: string): void {
-    if (!this.jsonEnabled() && !this.#isQuiet()) this.#writeNote(clean(text))
+    if (!this.jsonEnabled() && !this.#isQuiet()) this.#writeNote(fitted(clean(text), this.stderrStyle))
   }
 
   /** On stderr; under --json it is part of the document instead. */
@@ -212,4 +214,9 @@ export abstract class BaseCommand<T extends typeof Command = typeof Command> ext
     const own = Object.entries({...(this.ctor as typeof BaseCommand).baseFlags, ...this.ctor.flags})
     return own.filter(([, flag]) => !flag.hidden).map(([name]) => name)
   }
+}
+
+/** A sentence is broken where the terminal ends; what has lines of its own, or can be pasted, is not. */
+function fitted(text: string, style: Style): string {
+  return text.includes('\n') || isToPaste(text) ? text : wrap(text, style, 0, 0)
 }

@@ -4,6 +4,7 @@ import * as Flags from '@oclif/core/flags'
 import {findBigKeys} from '../engine/big-keys.ts'
 import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
+import type {EngineListener} from '../engine/events.ts'
 import {restoreHeld} from '../engine/hold-setting.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../engine/pace.ts'
 import {lookBeforeMoves} from '../engine/preflight.ts'
@@ -12,16 +13,22 @@ import {type RunOptions, runMoves} from '../engine/run-moves.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {refuseObstacles} from '../engine/verdict.ts'
 import {pollUntil} from '../engine/waiting.ts'
+import {estimateMoves} from '../engine/weigh-moves.ts'
 import {CancelledError, type ClusterError, InterruptedError, RefusedError} from '../errors.ts'
 import {requireFitForMoves} from '../findings/require.ts'
 import {withBigKeys} from '../plan/big-keys.ts'
 import {buildMovePlan} from '../plan/move-plan.ts'
+import {outlookOf} from '../plan/outlook.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import type {SavedPlan} from '../plan/plan-file.ts'
 import {compareGround, type PlannedChanges} from '../plan/shift.ts'
 import {formatDuration, plural} from '../render/amounts.ts'
+import {moveMetrics} from '../render/move-metrics.ts'
+import {renderOpenMetrics} from '../render/open-metrics.ts'
 import {renderMovePlan} from '../render/plan.ts'
+import {initialProgress, reduceProgress} from '../render/progress.ts'
 import {formatResumeCommands} from '../render/resume-command.ts'
+import {requireReportFile, writeReportFile} from '../state/report-file.ts'
 import {beginRun, endRun, leftOfRun, noteHeld, type RunRecord, readRuns, startedMoves} from '../state/run-journal.ts'
 import {formatAddress, type NodeAddress, type Topology} from '../topology/model.ts'
 import {changeFlags, duration, lockFlags, planFlags, positiveInteger, size} from './flags.ts'
@@ -52,6 +59,14 @@ export const moveFlags = {
     default: 1,
     max: 64,
   }),
+  metrics: Flags.string({
+    summary: 'Write what the run did there when it ends, well or not, as OpenMetrics text for Prometheus.',
+    helpValue: 'FILE',
+  }),
+  explain: Flags.boolean({
+    summary: 'Say with the plan why each move is made.',
+    default: false,
+  }),
   patience: duration({
     summary: 'How long slots that do not get on are tried again before the run stops: a node away, a failover.',
     default: DEFAULT_PATIENCE_MS,
@@ -74,6 +89,8 @@ interface MoveFlags {
   readonly 'max-pause': number
   readonly 'max-bandwidth': number | undefined
   readonly patience: number
+  readonly explain: boolean
+  readonly metrics: string | undefined
   /** Absent in commands that must move every slot. */
   readonly 'skip-big'?: number | undefined
 }
@@ -92,6 +109,15 @@ export interface MoveReport {
 const FIT_DEADLINE_MS = 8000
 
 export abstract class MoveCommand<T extends typeof Command> extends PlannedCommand<T> {
+  /** What --metrics tells. */
+  #measured = initialProgress(performance.now())
+
+  override async init(): Promise<void> {
+    await super.init()
+    const {metrics} = this.flags as unknown as MoveFlags
+    if (metrics !== undefined) requireReportFile('--metrics', metrics, false)
+  }
+
   /**
    * The plan of this command: what an earlier run of the same command left undone, or what `planAnew` gives.
    * @param intent equal for two runs that ask for the same.
@@ -226,26 +252,36 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     await this.lockCluster(session)
     const ahead = await this.#lookAhead(session, planned)
     const verdict = await this.stoppable(lookBeforeMoves(session, ahead, {isAtomicOnly: flags.mover === 'atomic'}))
-    const plan = {...ahead, warnings: [...ahead.warnings, ...verdict.warnings]}
+    const estimate = await this.stoppable(estimateMoves(session, ahead, maxBytesPerSecond))
+    const started = new Set(records.flatMap((record) => startedMoves(record, session.topology)).map(({slot}) => slot))
+    const outlook = outlookOf(ahead, {estimate, lossReason: verdict.lossReason, started})
+    const plan = {...ahead, outlook, warnings: [...ahead.warnings, ...verdict.warnings]}
     const report = {plan, slotsMoved: 0, slotsMovedAtomically: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
       if (!flags['dry-run']) await this.#tidyUp(session, records)
-      this.print(planned.moves.length > 0 ? renderMovePlan(plan, session.topology, this.style) : words.nothingToDo)
+      this.print(
+        planned.moves.length > 0
+          ? renderMovePlan(plan, session.topology, this.style, flags.explain)
+          : words.nothingToDo,
+      )
       if (this.isSaving) await this.savePlan(this.planWithMoves(session, plan), session.topology)
+      if (!flags['dry-run']) this.#writeMetrics(plan, performance.now(), true)
       return {outcome: 'nothing-to-do', ...report}
     }
-    this.print(renderMovePlan(plan, session.topology, this.style))
+    this.print(renderMovePlan(plan, session.topology, this.style, flags.explain))
     refuseObstacles(verdict)
     if (this.isSaving) await this.savePlan(this.planWithMoves(session, plan), session.topology)
     if (flags['dry-run']) return {outcome: 'planned', ...report}
     if (words.question !== undefined) await this.confirm(words.question(plan))
     const own = this.#record(intent, plan)
+    const startedAt = performance.now()
+    let isDone = false
     try {
       const outcome = await runMoves(session, plan, {
         stop: this.stopSignal,
         abort: this.abortSignal,
         ready: async () => this.lock?.ready(),
-        listener: this.listener(),
+        listener: this.#measuring(this.listener()),
         conflicts: flags['on-conflict'],
         concurrency: flags.concurrency,
         maxPauseMs: flags['max-pause'],
@@ -256,6 +292,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
         ...this.runOptions(),
       })
       if (outcome.kind === 'stopped') throw this.#stopped(session, plan, outcome.slotsMoved, outcome.left)
+      isDone = true
       const {slotsMoved, slotsMovedAtomically, keysMoved, elapsedMs} = outcome
       const what = `${plural(slotsMoved, 'slot')} with ${plural(keysMoved, 'key')}`
       this.print(`Moved ${what} in ${formatDuration(elapsedMs)}; all nodes agree.`)
@@ -267,7 +304,34 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
       if (own && error instanceof RefusedError && records.length === 0) endRun(own)
       throw this.#withResumeCommands(error, session)
     } finally {
+      this.#writeMetrics(plan, startedAt, isDone)
       await this.#tidyUp(session, records)
+    }
+  }
+
+  #measuring(listener: EngineListener): EngineListener {
+    return (event) => {
+      this.#measured = reduceProgress(this.#measured, event, performance.now())
+      listener(event)
+    }
+  }
+
+  /** A file that cannot be written costs the metrics, not the work. */
+  #writeMetrics(plan: MovePlan, startedAt: number, isDone: boolean): void {
+    const {metrics} = this.flags as unknown as MoveFlags
+    if (metrics === undefined) return
+    const families = moveMetrics({
+      command: this.commandName,
+      slotsPlanned: plan.moves.length,
+      state: this.#measured,
+      isDone,
+      endedAt: new Date(),
+      elapsedMs: performance.now() - startedAt,
+    })
+    try {
+      writeReportFile('--metrics', metrics, `${renderOpenMetrics(families)}\n`, false)
+    } catch (error) {
+      this.note((error as Error).message)
     }
   }
 

@@ -9,10 +9,12 @@
 import {NodeError} from '../errors.ts'
 import {BIG_KEY_BYTES, byStall, expectedStallMs} from '../plan/big-keys.ts'
 import type {BigKey, BigKeySurvey, SlotMove} from '../plan/plan.ts'
-import type {NodeId, ServerInfo, Topology} from '../topology/model.ts'
+import type {NodeId, ServerInfo} from '../topology/model.ts'
+import {serverInfoOf} from '../topology/queries.ts'
 import type {NodePort} from './cluster-port.ts'
 import {peopledDatabases} from './peopled-databases.ts'
 import type {ClusterSession} from './session.ts'
+import {spread} from './spread.ts'
 import {mapBounded} from './waiting.ts'
 
 export interface BigKeyOptions {
@@ -248,12 +250,6 @@ class Tally {
   }
 }
 
-/** undefined where the node does not tell. */
-function serverInfoOf(topology: Topology, id: NodeId): ServerInfo | undefined {
-  const reach = topology.nodesById.get(id)?.reach
-  return reach?.kind === 'reached' && reach.view.serverInfo.version !== '' ? reach.view.serverInfo : undefined
-}
-
 /** Big keys are few: their types, on which the stall depends, are worth a look. */
 async function withTypes(source: NodePort, keys: readonly BigKey[]): Promise<BigKey[]> {
   const databases = [...new Set(keys.map(({database}) => database))]
@@ -292,12 +288,6 @@ async function readNodeTimeout(session: ClusterSession, keys: readonly BigKey[])
   })
   const times = told.filter((time) => time > 0)
   return times.length > 0 ? Math.min(...times) : undefined
-}
-
-/** At most `count` of them, evenly spread. */
-function spread<T>(items: readonly T[], count: number): T[] {
-  const wanted = Math.min(items.length, count)
-  return Array.from({length: wanted}, (_, index) => items[Math.floor((index * items.length) / wanted)] as T)
 }
 
 function inPortions<T>(items: readonly T[], size: number): T[][] {

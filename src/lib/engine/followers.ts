@@ -4,8 +4,7 @@
  */
 import {NodeError} from '../errors.ts'
 import {type AttachedReplica, type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {primaries, replicasOf} from '../topology/queries.ts'
-import {serverInfoOf} from './memory-room.ts'
+import {primaries, replicasOf, serverInfoOf} from '../topology/queries.ts'
 import {endsOf, type PlannedPair} from './planned-pairs.ts'
 import type {ClusterSession} from './session.ts'
 import {joinVerdicts, NOTHING_TO_SAY, type Obstacle, type Verdict} from './verdict.ts'

@@ -6,18 +6,19 @@ import {NodeError, RefusedError} from '../errors.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import {formatRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {formatAddress} from '../topology/model.ts'
-import {slotsOf} from '../topology/queries.ts'
+import {serverInfoOf, slotsOf} from '../topology/queries.ts'
 import {isUnderWay} from './atomic-mover.ts'
 import type {SlotMigration} from './cluster-port.ts'
 import type {Pair} from './drain.ts'
 import type {EngineListener} from './events.ts'
 import {judgeFollowers} from './followers.ts'
-import {judgeRoom, serverInfoOf, spread} from './memory-room.ts'
+import {judgeRoom} from './memory-room.ts'
 import {countInAllDatabases} from './migrate-mover.ts'
 import {judgeRights, type RightsOptions} from './missing-rights.ts'
 import {judgePayloads} from './payload-fitness.ts'
 import {type PlannedPair, pairsOf} from './planned-pairs.ts'
 import type {ClusterSession} from './session.ts'
+import {spread} from './spread.ts'
 import {joinVerdicts, NOTHING_TO_SAY, type Verdict} from './verdict.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
 
@@ -70,9 +71,9 @@ function withoutEchoes(verdicts: readonly Verdict[]): Verdict[] {
   const isTold = verdicts.some(({obstacles}) =>
     obstacles.some(({about, cause}) => about === 'rights' && !isDenied(cause)),
   )
-  return verdicts.map(({obstacles, warnings}) => ({
-    obstacles: obstacles.filter(({cause}) => !(isTold && isDenied(cause))),
-    warnings,
+  return verdicts.map((verdict) => ({
+    ...verdict,
+    obstacles: verdict.obstacles.filter(({cause}) => !(isTold && isDenied(cause))),
   }))
 }
 

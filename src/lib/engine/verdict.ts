@@ -13,6 +13,8 @@ export interface Obstacle {
 export interface Verdict {
   readonly obstacles: readonly Obstacle[]
   readonly warnings: readonly string[]
+  /** Set: keys may go, for this reason. */
+  readonly lossReason?: string | undefined
 }
 
 export const NOTHING_TO_SAY: Verdict = {obstacles: [], warnings: []}
@@ -20,7 +22,11 @@ export const NOTHING_TO_SAY: Verdict = {obstacles: [], warnings: []}
 /** In the order given, each thing once. */
 export function joinVerdicts(verdicts: readonly Verdict[]): Verdict {
   const obstacles = new Map(verdicts.flatMap((one) => one.obstacles.map((obstacle) => [obstacle.message, obstacle])))
-  return {obstacles: [...obstacles.values()], warnings: [...new Set(verdicts.flatMap(({warnings}) => warnings))]}
+  return {
+    obstacles: [...obstacles.values()],
+    warnings: [...new Set(verdicts.flatMap(({warnings}) => warnings))],
+    lossReason: verdicts.find(({lossReason}) => lossReason !== undefined)?.lossReason,
+  }
 }
 
 /** What a message names; the others are among `details`. */

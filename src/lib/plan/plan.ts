@@ -63,6 +63,34 @@ export interface BigKeySurvey {
   readonly nodeTimeoutMs?: number | undefined
 }
 
+/** What a plan is expected to take. */
+export interface MoveEstimate {
+  readonly keys: number
+  /** In the memory of the sources. */
+  readonly bytes: number
+  /** A guess, from the pace on one machine. */
+  readonly ms: number
+  /** Keys of some slots were counted, not of all. */
+  readonly isSampled: boolean
+}
+
+/** What somebody wants to know who is to say yes. */
+export interface MoveOutlook {
+  /** Absent where nobody counted. */
+  readonly estimate?: MoveEstimate | undefined
+  /** 'disruptive': clients notice. 'data-loss': keys may go. */
+  readonly risk: {readonly class: 'safe' | 'disruptive' | 'data-loss'; readonly why: string}
+  /** What one might expect of the command, and what does it. Sentences. */
+  readonly notDone: readonly string[]
+  /** One for each pair of nodes, in the order of `moves`. */
+  readonly reasons: readonly {
+    readonly from: NodeId
+    readonly to: NodeId
+    readonly slots: number
+    readonly why: string
+  }[]
+}
+
 /** A plan that moves slots. Plain data: it survives JSON. */
 export interface MovePlan {
   readonly version: 1
@@ -77,6 +105,8 @@ export interface MovePlan {
   readonly movers: readonly PairMover[]
   /** Absent where nobody looked for them. */
   readonly bigKeys?: BigKeySurvey | undefined
+  /** Absent before the cluster was asked. */
+  readonly outlook?: MoveOutlook | undefined
   readonly warnings: readonly string[]
 }
 

@@ -12,7 +12,11 @@ export function renderError(error: ClusterError, style: Style, isVerbose: boolea
   const label = error.code === 'E_CANCELLED' ? '' : 'Error: '
   const lines = [`${style.chalk.red(label)}${wrap(cleanLines(error.message), style, label.length, label.length)}`]
   const arrow = style.isUnicode ? '→' : '->'
-  for (const suggestion of error.suggestions) lines.push(`  ${arrow} ${cleanLines(suggestion)}`)
+  const indent = 2 + arrow.length + 1
+  for (const suggestion of error.suggestions) {
+    const text = cleanLines(suggestion)
+    lines.push(`  ${arrow} ${isToPaste(text) ? text : wrap(text, style, indent, indent)}`)
+  }
   if (isVerbose) {
     const isOurs = error.code === 'E_INTERNAL'
     for (let cause = isOurs ? error : error.cause; cause instanceof Error; cause = cause.cause) {
@@ -20,6 +24,11 @@ export function renderError(error: ClusterError, style: Style, isVerbose: boolea
     }
   }
   return lines.join('\n')
+}
+
+/** A broken line cannot be pasted. */
+export function isToPaste(text: string): boolean {
+  return /\brcluster /.test(text)
 }
 
 export function renderWarning(text: string, style: Style): string {

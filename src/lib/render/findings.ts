@@ -99,7 +99,8 @@ function renderNotJudged(one: NotJudged, topology: Topology, {chalk}: Style): st
 }
 
 /** What was looked at, whether or not it was found in order. */
-function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] {
+function renderChecked(topology: Topology, style: Style): string[] {
+  const {chalk, isUnicode} = style
   const asked = topology.nodes.filter(({reach}) => reach.kind === 'reached').length
   const covered = SLOT_COUNT - countSlots(topology.uncovered)
   const disputed = topology.disagreements.reduce((sum, {ranges}) => sum + countSlots(ranges), 0)
@@ -138,7 +139,7 @@ function renderChecked(topology: Topology, {chalk, isUnicode}: Style): string[] 
   const [yes, no] = isUnicode ? ['✔', '✖'] : ['+', '!']
   return facts.map(([isGood, text]) => {
     const mark = isGood === undefined ? chalk.yellow('?') : isGood ? chalk.green(yes) : chalk.red(no)
-    return `${mark} ${text}`
+    return `${mark} ${wrap(text, style, 2, 2)}`
   })
 }
 

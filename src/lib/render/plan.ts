@@ -1,41 +1,26 @@
 /** What would a plan do? The same text before the question and for --dry-run; the plan's warnings come last. */
-import type {CreatePlan, JoinPlan, MovePlan, Plan, RemovalPlan} from '../plan/plan.ts'
+import type {CreatePlan, JoinPlan, MoveOutlook, MovePlan, Plan, RemovalPlan} from '../plan/plan.ts'
 import {rangesFromSlots} from '../slots/slot-ranges.ts'
 import {formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {plural} from './amounts.ts'
+import {formatBytes, formatDuration, plural} from './amounts.ts'
 import {renderAnnouncement} from './announcement.ts'
 import {renderBigKeys} from './big-keys.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
+import {slotBars} from './slot-bars.ts'
 import {renderTable} from './table.ts'
 import {renderRanges} from './topology.ts'
+import {wrap} from './wrap.ts'
 
-/** Every primary before and after, then what goes from where to where. */
-export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style): string {
+/** Every primary before and after, then what goes from where to where, and what to expect. */
+export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style, isExplained = false): string {
   const {chalk} = style
-  const changes = renderTable(
-    [
-      {title: 'Primary'},
-      {title: 'Before', align: 'right'},
-      {title: 'After', align: 'right'},
-      {title: 'Change', align: 'right'},
-    ],
-    plan.primaries.map(({address, slotsBefore, slotsAfter}) => {
-      const change = slotsAfter - slotsBefore
-      const paint = change === 0 ? chalk.dim : change > 0 ? chalk.green : chalk.yellow
-      return [
-        clean(address),
-        String(slotsBefore),
-        String(slotsAfter),
-        paint(change > 0 ? `+${change}` : String(change)),
-      ]
-    }),
-    style,
-  )
+  const changes = renderChanges(plan, style)
   if (plan.moves.length === 0) {
     const none = plan.bigKeys?.left.length ? 'No slot moves.' : 'No slot has to move.'
-    return withWarnings(plan, style, [changes, '', none, ...renderBigKeys(plan.bigKeys)])
+    const lines = [...renderBigKeys(plan.bigKeys), ...renderNotDone(plan.outlook, style)]
+    return withWarnings(plan, style, [changes, '', none, ...lines])
   }
   const nameOf = (id: NodeId): string => nodeName(id, topology, plan.primaries)
   const pairs = new Map<string, {from: NodeId; to: NodeId; slots: number[]}>()
@@ -62,8 +47,75 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style)
   )
   const ranges = moved.reduce((sum, pair) => sum + pair.ranges.length, 0)
   const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}.`
-  const grounds = [...renderMovers(plan, nameOf), ...renderBigKeys(plan.bigKeys)]
+  const grounds = [
+    ...renderMovers(plan, nameOf),
+    ...renderOutlook(plan.outlook, style),
+    ...renderBigKeys(plan.bigKeys),
+    ...renderNotDone(plan.outlook, style),
+    ...(isExplained ? renderReasons(plan.outlook, nameOf, style) : []),
+  ]
   return withWarnings(plan, style, [changes, '', moves, '', chalk.bold(total), ...grounds])
+}
+
+/** Below this a bar tells nothing that the number does not. */
+const LEAST_BAR = 8
+const MOST_BAR = 24
+
+function renderChanges({primaries}: MovePlan, style: Style): string {
+  const {chalk} = style
+  const widest = Math.max(7, ...primaries.map(({address}) => clean(address).length))
+  const room = Math.min(MOST_BAR, style.columns - widest - 6 - 5 - 6 - 4 * 2)
+  const bars = room < LEAST_BAR ? undefined : slotBars(primaries, room, style)
+  return renderTable(
+    [
+      {title: 'Primary'},
+      {title: 'Before', align: 'right'},
+      {title: 'After', align: 'right'},
+      {title: 'Change', align: 'right'},
+      ...(bars ? [{title: ''}] : []),
+    ],
+    primaries.map(({address, slotsBefore, slotsAfter}, index) => {
+      const change = slotsAfter - slotsBefore
+      const paint = change === 0 ? chalk.dim : change > 0 ? chalk.green : chalk.yellow
+      return [
+        clean(address),
+        String(slotsBefore),
+        String(slotsAfter),
+        paint(change > 0 ? `+${change}` : String(change)),
+        ...(bars ? [bars[index] ?? ''] : []),
+      ]
+    }),
+    style,
+  )
+}
+
+function renderOutlook(outlook: MoveOutlook | undefined, style: Style): string[] {
+  if (!outlook) return []
+  const {estimate, risk} = outlook
+  const paint = {safe: style.chalk.green, disruptive: style.chalk.yellow, 'data-loss': style.chalk.red}[risk.class]
+  const expected = estimate
+    ? `Expected: ${estimate.isSampled ? 'about ' : ''}${plural(estimate.keys, 'key')} with about ${formatBytes(estimate.bytes)}, in some ${formatDuration(estimate.ms)}.`
+    : undefined
+  return [
+    ...(expected === undefined ? [] : [wrap(expected, style, 0, 2)]),
+    wrap(`Risk: ${paint(risk.class)}; ${clean(risk.why)}.`, style, 0, 2),
+  ]
+}
+
+function renderNotDone(outlook: MoveOutlook | undefined, style: Style): string[] {
+  return (outlook?.notDone ?? []).map((sentence) => wrap(`Not done: ${clean(sentence)}`, style, 0, 2))
+}
+
+function renderReasons(outlook: MoveOutlook | undefined, nameOf: (id: NodeId) => string, style: Style): string[] {
+  const reasons = outlook?.reasons ?? []
+  if (reasons.length === 0) return []
+  const lines = [
+    ...reasons.map(
+      ({from, to, slots, why}) => `${nameOf(from)} to ${nameOf(to)}, ${plural(slots, 'slot')}: ${clean(why)}.`,
+    ),
+    'Which slots: whole ranges before parts of one, from their ends, so that there are few ranges afterwards.',
+  ]
+  return ['Why:', ...lines.map((line) => `  ${wrap(line, style, 2, 4)}`)]
 }
 
 /** Which way they go, where there is a choice. */
@@ -98,14 +150,15 @@ export function renderCreatePlan(plan: CreatePlan, style: Style): string {
 }
 
 export function renderJoinPlan(plan: JoinPlan, topology: Topology, style: Style): string {
+  const ids = idColumn(style)
   const table = renderTable(
-    [{title: 'Joins'}, {title: 'ID'}, {title: 'As'}],
+    [{title: 'Joins'}, ...ids.head, {title: 'As'}],
     plan.newcomers.map(({id, address, role, primaryId}) => [
       clean(address),
-      shortId(id),
+      ...ids.cell(id),
       role === 'primary'
         ? 'primary without slots'
-        : `replica of ${nodeName(primaryId ?? '', topology, plan.newcomers)}`,
+        : `${ids.head.length > 0 ? 'replica of' : 'follows'} ${nodeName(primaryId ?? '', topology, plan.newcomers)}`,
     ]),
     style,
   )
@@ -113,12 +166,13 @@ export function renderJoinPlan(plan: JoinPlan, topology: Topology, style: Style)
 }
 
 export function renderRemovalPlan(plan: RemovalPlan, topology: Topology, style: Style): string {
+  const ids = idColumn(style)
   const parts = [
     renderTable(
-      [{title: 'Leaves'}, {title: 'ID'}, {title: ''}],
+      [{title: 'Leaves'}, ...ids.head, {title: ''}],
       plan.victims.map(({id, address, isReachable}) => [
         clean(address),
-        shortId(id),
+        ...ids.cell(id),
         isReachable ? 'is reset when forgotten' : 'does not answer: is only forgotten',
       ]),
       style,
@@ -135,6 +189,11 @@ export function renderRemovalPlan(plan: RemovalPlan, topology: Topology, style: 
     )
   }
   return withWarnings(plan, style, parts)
+}
+
+/** Left out where the address needs the room. */
+function idColumn({isTerminal, columns}: Style): {head: {title: string}[]; cell: (id: NodeId) => string[]} {
+  return isTerminal && columns < 60 ? {head: [], cell: () => []} : {head: [{title: 'ID'}], cell: (id) => [shortId(id)]}
 }
 
 function withWarnings(plan: Plan, style: Style, lines: readonly string[]): string {

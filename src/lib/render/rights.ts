@@ -33,12 +33,13 @@ export function renderRules(
   if (optional.length > 0) lines.push('', '# It works without these. They are for:')
   for (const {words, isOnlyFor, servers} of optional) {
     const where = servers === undefined ? '' : ` (${servers})`
-    lines.push(
-      `# ${words.join(' ')}`,
-      ...wrap(`${isOnlyFor}${where}`, style, 4, 4)
-        .split('\n')
-        .map((line, at) => `#     ${at === 0 ? line : line.trimStart()}`),
-    )
+    lines.push(...commented('# ', words.join(' '), style), ...commented('#     ', `${isOnlyFor}${where}`, style))
   }
   return lines.join('\n')
+}
+
+function commented(prefix: string, text: string, style: Style): string[] {
+  return wrap(text, style, prefix.length, prefix.length)
+    .split('\n')
+    .map((line) => prefix + line.trimStart())
 }

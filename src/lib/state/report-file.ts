@@ -4,11 +4,12 @@ import path from 'node:path'
 import {UsageError} from '../errors.ts'
 import {writeWhole} from './write-whole.ts'
 
-/** In the first lines of every report. */
+/** In the first lines of every report; of metrics, which have no comments of their own, the first family. */
 const MARK = 'rcluster-report'
+const METRICS_MARK = '# TYPE rcluster_'
 const HEAD_BYTES = 4096
 
-export type ReportFlag = '--svg' | '--html'
+export type ReportFlag = '--svg' | '--html' | '--metrics'
 
 /**
  * May a report be written there? To be asked before the work. A report may always be replaced by a newer one.
@@ -41,7 +42,8 @@ function isReport(file: string): boolean {
   try {
     const handle = openSync(file, 'r')
     try {
-      return head.toString('latin1', 0, readSync(handle, head)).includes(MARK)
+      const text = head.toString('latin1', 0, readSync(handle, head))
+      return text.includes(MARK) || text.startsWith(METRICS_MARK)
     } finally {
       closeSync(handle)
     }
@@ -51,10 +53,10 @@ function isReport(file: string): boolean {
 }
 
 /** @throws UsageError with what the file system says. */
-export function writeReportFile(flag: ReportFlag, file: string, markup: string, isReplacing: boolean): void {
+export function writeReportFile(flag: ReportFlag, file: string, text: string, isReplacing: boolean): void {
   requireReportFile(flag, file, isReplacing)
   try {
-    writeWhole(file, marked(markup), 0o644)
+    writeWhole(file, flag === '--metrics' ? text : marked(text), 0o644)
   } catch (error) {
     throw new UsageError(`${flag} ${file} cannot be written: ${(error as Error).message}`, {cause: error})
   }

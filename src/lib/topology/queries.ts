@@ -10,6 +10,7 @@ import {
   type NodeAddress,
   type NodeId,
   type NodeView,
+  type ServerInfo,
   type Shard,
   type Topology,
 } from './model.ts'
@@ -162,6 +163,12 @@ function splitAddress(word: string): NodeAddress | undefined {
 
 function isLoopbackName(host: string): boolean {
   return host === 'localhost' || host === '127.0.0.1' || host === '::1'
+}
+
+/** undefined where the node does not tell. */
+export function serverInfoOf(topology: Topology, id: NodeId): ServerInfo | undefined {
+  const reach = topology.nodesById.get(id)?.reach
+  return reach?.kind === 'reached' && reach.view.serverInfo.version !== '' ? reach.view.serverInfo : undefined
 }
 
 /** Keys of all databases; undefined when the node was not asked. */

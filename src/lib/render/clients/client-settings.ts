@@ -3,6 +3,7 @@ import {formatAddress} from '../../topology/model.ts'
 import {clean} from '../clean.ts'
 import type {Style} from '../colour.ts'
 import {renderTable} from '../table.ts'
+import {wrap} from '../wrap.ts'
 import {type ClientFacts, PASSWORD_VARIABLE} from './client-facts.ts'
 import {renderGoRedis} from './go.ts'
 import {renderJedis, renderLettuce} from './java.ts'
@@ -45,10 +46,10 @@ export function renderClientFacts(facts: ClientFacts, style: Style): string {
         ? 'The nodes send clients to addresses that are reached from here: startup nodes are all that a client needs. Lettuce goes by CLUSTER NODES, too, and needs a map for it.'
         : 'The nodes send clients to addresses that are reached from here: startup nodes are all that a client needs.'
   return [
-    verdict,
+    wrap(verdict, style, 0, 0),
     '',
     ...(pairs.length > 0 ? [renderTable([{title: 'Clients are told'}, {title: 'Reached at'}], pairs, style), ''] : []),
-    `Startup nodes: ${startupNodes.map((node) => clean(formatAddress(node))).join(' ')}`,
+    wrap(`Startup nodes: ${startupNodes.map((node) => clean(formatAddress(node))).join(' ')}`, style, 0, 2),
     ...(hasPassword
       ? [
           `Login: ${clean(user ?? 'the default user')}, with the password in the environment variable ${PASSWORD_VARIABLE}.`,
