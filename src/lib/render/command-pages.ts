@@ -85,6 +85,7 @@ function indexPage(commands: readonly CommandFacts[], guides: readonly Guide[]):
     [
       '- [The rules of `rcluster check`](rules.md)',
       '- [rcluster as a library](library.md)',
+      '- [Large clusters](scale.md): what limits them, and what was measured',
       '- [Exit codes](../README.md#exit-codes) and [JSON](../README.md#json)',
       '- [Decisions](decisions): why it is built as it is',
     ].join('\n'),
