@@ -3,6 +3,7 @@ import {word} from '../lib/cli/args.ts'
 import {ClusterCommand} from '../lib/cli/cluster-command.ts'
 import {changeFlags, duration, lockFlags, positiveInteger, size} from '../lib/cli/flags.ts'
 import {sourceFlags} from '../lib/cli/import-source.ts'
+import {tellingFlags} from '../lib/cli/move-command.ts'
 import type {PlannedCommand} from '../lib/cli/planned-command.ts'
 import {UsageError} from '../lib/errors.ts'
 import type {PlanFile, SavedCommand} from '../lib/plan/plan-file.ts'
@@ -29,7 +30,7 @@ const COMMANDS: Readonly<Record<SavedCommand, () => Promise<{default: unknown}>>
 /** What may be said anew: how it is done, never what. */
 const overrides = {
   'on-conflict': Flags.option({options: ['fail', 'skip', 'replace', 'source', 'target'] as const})({
-    summary: 'Instead of what the plan says, as are the six below.',
+    summary: 'Instead of what the plan says, like the other flags that say how keys travel.',
   }),
   mover: Flags.option({options: ['auto', 'migrate', 'atomic'] as const})({summary: 'See reshard.'}),
   'max-pause': duration({summary: 'See reshard.'}),
@@ -59,7 +60,7 @@ export default class Apply extends ClusterCommand<typeof Apply> {
     file: word({description: 'the plan'}),
     seed: word({description: 'any node of the cluster, as host:port'}),
   }
-  static override flags = {...changeFlags, ...lockFlags, ...overrides, ...sourceLogin}
+  static override flags = {...changeFlags, ...lockFlags, ...tellingFlags, ...overrides, ...sourceLogin}
 
   async run(): Promise<object> {
     const {file, seed} = this.args
@@ -69,6 +70,11 @@ export default class Apply extends ClusterCommand<typeof Apply> {
     const saved = await this.#withOverrides(await readPlanFile(file), file)
     const {command, createdAt, options} = saved
     this.note(`${file} was made by ${saved.madeBy} at ${createdAt}: ${command.line}`)
+    for (const flag of Object.keys(tellingFlags) as (keyof typeof tellingFlags)[]) {
+      if (this.flags[flag] && !MOVING.has(command.name)) {
+        throw new UsageError(`--${flag} means nothing to a plan of ${command.name}: it moves no slots`)
+      }
+    }
     const Planned = (await COMMANDS[command.name]()).default as PlannedClass
     return new Planned(this.argv, this.config).carryOutFor(
       this,
@@ -99,6 +105,9 @@ export default class Apply extends ClusterCommand<typeof Apply> {
     return parsePlanFile(JSON.stringify({...saved, options}), `${file} with the flags given`)
   }
 }
+
+/** Plans of these may move slots. */
+const MOVING: ReadonlySet<string> = new Set(['reshard', 'rebalance', 'add-node', 'del-node'])
 
 /** Secrets, and what leads to them: passed on, and kept nowhere. */
 const NOT_KEPT: Readonly<Record<string, true>> = {'from-password': true, 'from-askpass': true}

@@ -201,6 +201,8 @@ describe('what a context adds to the flags', () => {
     cacert: '/ca.pem',
     cert: '/c.pem',
     key: '/k.pem',
+    tlsVerify: 'full',
+    tlsCiphers: 'ECDHE-RSA-AES256-GCM-SHA384',
     addressMap: ['*=h'],
   }
   test.each([
@@ -240,6 +242,20 @@ describe('what a context adds to the flags', () => {
       flags: {cacertdir: '/d'},
       urls: [],
       adds: {cacert: undefined, cacertdir: '/d'},
+      needsPassword: true,
+    },
+    {
+      name: 'how TLS is verified, and its ciphers',
+      flags: {},
+      urls: [],
+      adds: {'tls-verify': 'full', 'tls-ciphers': 'ECDHE-RSA-AES256-GCM-SHA384'},
+      needsPassword: true,
+    },
+    {
+      name: 'no verification beside --insecure of the line',
+      flags: {insecure: true, 'tls-ciphers': 'AES128-SHA'},
+      urls: [],
+      adds: {'tls-verify': undefined, 'tls-ciphers': 'AES128-SHA'},
       needsPassword: true,
     },
     {

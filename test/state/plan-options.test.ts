@@ -2,6 +2,7 @@
 import type {Command} from '@oclif/core'
 import {expect, test} from 'vitest'
 import {changeFlags, connectionFlags, lockFlags, outputFlags, planFlags} from '../../src/lib/cli/flags.ts'
+import {tellingFlags} from '../../src/lib/cli/move-command.ts'
 import type {SavedCommand} from '../../src/lib/plan/plan-file.ts'
 import {optionNames} from '../../src/lib/state/plan-file.ts'
 
@@ -21,7 +22,14 @@ const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   restore: [],
 }
 
-const shared = Object.keys({...changeFlags, ...connectionFlags, ...lockFlags, ...outputFlags, ...planFlags})
+const shared = Object.keys({
+  ...changeFlags,
+  ...connectionFlags,
+  ...lockFlags,
+  ...outputFlags,
+  ...planFlags,
+  ...tellingFlags,
+})
 
 test.each(Object.keys(NOT_KEPT) as SavedCommand[])('%s', async (name) => {
   const {default: command} = (await import(`../../src/commands/${name}.ts`)) as {default: typeof Command}

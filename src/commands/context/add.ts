@@ -48,6 +48,9 @@ export default class ContextAdd extends BaseCommand<typeof ContextAdd> {
   }
   static override flags = {
     ...{seed, user, credentials, tls, cacert, cacertdir, cert, key, sni, insecure},
+    'tls-verify': connectionFlags['tls-verify'],
+    'tls-ciphers': connectionFlags['tls-ciphers'],
+    'tls-ciphersuites': connectionFlags['tls-ciphersuites'],
     'address-map': connectionFlags['address-map'],
     'password-env': Flags.string({
       summary: 'The variable that holds the password whenever the context is used.',
@@ -130,6 +133,9 @@ export default class ContextAdd extends BaseCommand<typeof ContextAdd> {
       ...given('key', whole('--key', flags.key)),
       ...given('sni', server),
       ...(isInsecure ? {insecure: true} : {}),
+      ...given('tlsVerify', flags['tls-verify']),
+      ...given('tlsCiphers', flags['tls-ciphers']),
+      ...given('tlsCiphersuites', flags['tls-ciphersuites']),
       ...given(
         'addressMap',
         map?.map((rule) => (rule.startsWith('@') ? `@${path.resolve(rule.slice(1))}` : rule)),

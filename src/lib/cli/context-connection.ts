@@ -44,6 +44,9 @@ export function fillIn(
   // Neither can be taken back by the line: a context that says TLS never sends its password without.
   if (context.tls) filled.tls = true
   if (context.insecure && flags['tls-verify'] === undefined) filled.insecure = true
+  if (!flags.insecure && flags['tls-verify'] === undefined) set('tls-verify', context.tlsVerify)
+  if (flags['tls-ciphers'] === undefined) set('tls-ciphers', context.tlsCiphers)
+  if (flags['tls-ciphersuites'] === undefined) set('tls-ciphersuites', context.tlsCiphersuites)
   // Of rules that are equally telling the first counts.
   if (context.addressMap) filled['address-map'] = [...(flags['address-map'] ?? []), ...context.addressMap]
   const isItsUser = saidUser === undefined || saidUser === context.user

@@ -34,10 +34,23 @@ import {formatAddress, type NodeAddress, type Topology} from '../topology/model.
 import {changeFlags, duration, lockFlags, planFlags, positiveInteger, size} from './flags.ts'
 import {type GivenPlan, PlannedCommand} from './planned-command.ts'
 
+/** What a run tells: nothing that a plan keeps. */
+export const tellingFlags = {
+  metrics: Flags.string({
+    summary: 'Write what the run did there when it ends, well or not, as OpenMetrics text for Prometheus.',
+    helpValue: 'FILE',
+  }),
+  explain: Flags.boolean({
+    summary: 'Say with the plan why each move is made.',
+    default: false,
+  }),
+}
+
 export const moveFlags = {
   ...changeFlags,
   ...lockFlags,
   ...planFlags,
+  ...tellingFlags,
   'on-conflict': Flags.option({options: ['fail', 'source', 'target'] as const})({
     summary: 'Whose copy wins when both ends hold a key with different values.',
     default: 'fail',
@@ -58,14 +71,6 @@ export const moveFlags = {
     summary: 'MIGRATEs that a node takes part in at once.',
     default: 1,
     max: 64,
-  }),
-  metrics: Flags.string({
-    summary: 'Write what the run did there when it ends, well or not, as OpenMetrics text for Prometheus.',
-    helpValue: 'FILE',
-  }),
-  explain: Flags.boolean({
-    summary: 'Say with the plan why each move is made.',
-    default: false,
   }),
   patience: duration({
     summary: 'How long slots that do not get on are tried again before the run stops: a node away, a failover.',
@@ -111,12 +116,6 @@ const FIT_DEADLINE_MS = 8000
 export abstract class MoveCommand<T extends typeof Command> extends PlannedCommand<T> {
   /** What --metrics tells. */
   #measured = initialProgress(performance.now())
-
-  override async init(): Promise<void> {
-    await super.init()
-    const {metrics} = this.flags as unknown as MoveFlags
-    if (metrics !== undefined) requireReportFile('--metrics', metrics, false)
-  }
 
   /**
    * The plan of this command: what an earlier run of the same command left undone, or what `planAnew` gives.
@@ -248,7 +247,8 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     },
   ): Promise<MoveReport> {
     const flags = this.flags as unknown as MoveFlags
-    const {'max-bandwidth': maxBytesPerSecond} = flags
+    const {'max-bandwidth': maxBytesPerSecond, metrics} = flags
+    if (metrics !== undefined) requireReportFile('--metrics', metrics, false)
     await this.lockCluster(session)
     const ahead = await this.#lookAhead(session, planned)
     const verdict = await this.stoppable(lookBeforeMoves(session, ahead, {isAtomicOnly: flags.mover === 'atomic'}))

@@ -21,8 +21,8 @@ const COUNTED_SLOTS = 2048
 
 /** What a core of 2020 does, by `npm run bench`; a guess for any other machine, and for any other network. */
 const PACE = {
-  migrate: {keysPerSecond: 50_000, bytesPerSecond: 60e6, slotsPerSecond: 6000, startMs: 100},
-  atomic: {keysPerSecond: 400_000, bytesPerSecond: 150e6, slotsPerSecond: 50_000, startMs: 250},
+  migrate: {keysPerSecond: 40_000, bytesPerSecond: 60e6, slotsPerSecond: 2500, startMs: 300},
+  atomic: {keysPerSecond: 400_000, bytesPerSecond: 150e6, slotsPerSecond: 50_000, startMs: 300},
 } as const
 
 export interface PairLoad {

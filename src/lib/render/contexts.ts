@@ -31,7 +31,7 @@ export function renderContexts(contexts: readonly ContextDocument[], style: Styl
 
 /** All that it says, a line each. */
 export function renderContext(context: ContextDocument): string {
-  const {password, cacert, cacertdir, cert, key, sni, insecure} = context
+  const {password, cacert, cacertdir, cert, key, sni, insecure, tlsVerify} = context
   const lines: readonly (readonly [string, string | undefined])[] = [
     ['Context', `${context.name}${context.isDefault ? ' (the default)' : ''}`],
     ['Seeds', context.seeds.join(', ')],
@@ -44,6 +44,9 @@ export function renderContext(context: ContextDocument): string {
     ['Certificate', cert],
     ['Key', key],
     ['Server name', sni],
+    ['Verifies', tlsVerify],
+    ['Ciphers', context.tlsCiphers],
+    ['TLS 1.3', context.tlsCiphersuites],
     ['Address map', context.addressMap?.join(', ')],
   ]
   return lines
@@ -58,6 +61,17 @@ function passwordPlace({password}: Context): string {
   return cleanLines(kind === 'env' ? `variable ${place}` : `${kind} ${place}`)
 }
 
-function usesTls({tls, insecure, cacert, cacertdir, cert, sni}: Context): boolean {
-  return tls === true || insecure === true || [cacert, cacertdir, cert, sni].some((value) => value !== undefined)
+function usesTls({
+  tls,
+  insecure,
+  cacert,
+  cacertdir,
+  cert,
+  sni,
+  tlsVerify,
+  tlsCiphers,
+  tlsCiphersuites,
+}: Context): boolean {
+  const said = [cacert, cacertdir, cert, sni, tlsVerify, tlsCiphers, tlsCiphersuites]
+  return tls === true || insecure === true || said.some((value) => value !== undefined)
 }

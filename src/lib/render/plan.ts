@@ -94,7 +94,7 @@ function renderOutlook(outlook: MoveOutlook | undefined, style: Style): string[]
   const {estimate, risk} = outlook
   const paint = {safe: style.chalk.green, disruptive: style.chalk.yellow, 'data-loss': style.chalk.red}[risk.class]
   const expected = estimate
-    ? `Expected: ${estimate.isSampled ? 'about ' : ''}${plural(estimate.keys, 'key')} with about ${formatBytes(estimate.bytes)}, in some ${formatDuration(estimate.ms)}.`
+    ? `Expected: ${estimate.isSampled ? 'about ' : ''}${plural(estimate.keys, 'key')}${estimate.keys > 0 ? ` with about ${formatBytes(estimate.bytes)}` : ''}, in some ${formatDuration(estimate.ms)}.`
     : undefined
   return [
     ...(expected === undefined ? [] : [wrap(expected, style, 0, 2)]),

@@ -32,6 +32,9 @@ export interface Context {
   readonly key?: string
   readonly sni?: string
   readonly insecure?: boolean
+  readonly tlsVerify?: 'chain' | 'names' | 'full'
+  readonly tlsCiphers?: string
+  readonly tlsCiphersuites?: string
   readonly addressMap?: readonly string[]
 }
 
@@ -43,9 +46,20 @@ export interface Contexts {
 }
 
 const VERSION = 1
-const TEXTS = ['user', 'credentials', 'cacert', 'cacertdir', 'cert', 'key', 'sni'] as const
+const TEXTS = [
+  'user',
+  'credentials',
+  'cacert',
+  'cacertdir',
+  'cert',
+  'key',
+  'sni',
+  'tlsCiphers',
+  'tlsCiphersuites',
+] as const
 const SWITCHES = ['tls', 'insecure'] as const
 const LISTS = ['seeds', 'addressMap'] as const
+const VERIFICATIONS = ['chain', 'names', 'full'] as const
 /** Thousands of contexts. */
 const MOST_BYTES = 4 * 2 ** 20
 
@@ -126,7 +140,7 @@ export function parseContexts(text: string, file: string): Contexts {
 /** undefined: it is a context. */
 function problemOf(value: unknown): string | undefined {
   if (!isRecord(value)) return ' is no object'
-  const known: readonly string[] = [...TEXTS, ...SWITCHES, ...LISTS, 'password']
+  const known: readonly string[] = [...TEXTS, ...SWITCHES, ...LISTS, 'password', 'tlsVerify']
   // What is not understood may be what keeps a secret from the wrong server.
   const stranger = Object.keys(value).find((name) => !known.includes(name))
   if (stranger !== undefined) return `/${stranger} is not known`
@@ -139,6 +153,8 @@ function problemOf(value: unknown): string | undefined {
     const list = value[name]
     if (list !== undefined && !(Array.isArray(list) && list.every(isText))) return `/${name} is no list of texts`
   }
+  const {tlsVerify} = value
+  if (tlsVerify !== undefined && !VERIFICATIONS.some((one) => one === tlsVerify)) return '/tlsVerify is not known'
   if (!Array.isArray(value['seeds']) || value['seeds'].length === 0) return ' has no seeds'
   if ((value['cert'] === undefined) !== (value['key'] === undefined)) return ' has one of cert and key'
   const {password} = value
