@@ -58,6 +58,7 @@ const PACKAGE_ROOMS = {
   chalk: ['render'],
   ora: ['cli'],
   ajv: ['state'],
+  yaml: ['state'],
 }
 
 const complaints = []
