@@ -4,6 +4,7 @@ import {ClusterCommand} from '../lib/cli/cluster-command.ts'
 import {changeFlags, duration, lockFlags, positiveInteger, size} from '../lib/cli/flags.ts'
 import {sourceFlags} from '../lib/cli/import-source.ts'
 import {tellingFlags} from '../lib/cli/move-command.ts'
+import {parseAddressReference} from '../lib/cli/node-argument.ts'
 import type {PlannedCommand} from '../lib/cli/planned-command.ts'
 import {UsageError} from '../lib/errors.ts'
 import type {PlanFile, SavedCommand} from '../lib/plan/plan-file.ts'
@@ -105,7 +106,7 @@ export default class Apply extends ClusterCommand<typeof Apply> {
   }
 
   async #reach(file: string, text: string, seed: string | undefined): Promise<object> {
-    const declaration = await parseClusterFile(text, file, (place) => this.#declaredAddress(place))
+    const declaration = await parseClusterFile(text, file, declaredAddress)
     const {prune, ...flags} = this.flags
     const {default: DeclaredCluster, DEFAULTS} = await import('../lib/cli/declared-cluster.ts')
     const stranger = [...Object.keys(sourceLogin), 'verify'].find((name) =>
@@ -118,12 +119,6 @@ export default class Apply extends ClusterCommand<typeof Apply> {
       {path: file, declaration: {...declaration, removeUndeclared: declaration.removeUndeclared || prune}, seed},
       {...DEFAULTS, ...given},
     )
-  }
-
-  /** A URL may hold a password, which has no place in such a file. */
-  #declaredAddress(place: string): NodeAddress {
-    if (!place.includes('://')) return this.parseAddress(place)
-    throw new UsageError('is a URL: an address is host:port, and logins and TLS are given to apply as to any command')
   }
 
   async #carryOutPlan(file: string, seed: string | undefined): Promise<object> {
@@ -169,6 +164,12 @@ export default class Apply extends ClusterCommand<typeof Apply> {
 
 /** Plans of these may move slots. */
 const MOVING: ReadonlySet<string> = new Set(['reshard', 'rebalance', 'add-node', 'del-node'])
+
+/** A URL may hold a password, which has no place in such a file. */
+function declaredAddress(place: string): NodeAddress {
+  if (!place.includes('://')) return parseAddressReference(place).address
+  throw new UsageError('is a URL: an address is host:port, and logins and TLS are given to apply as to any command')
+}
 
 /** Secrets, and what leads to them: passed on, and kept nowhere. */
 const NOT_KEPT: Readonly<Record<string, true>> = {'from-password': true, 'from-askpass': true}

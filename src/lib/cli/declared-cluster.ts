@@ -23,6 +23,7 @@ import {
 } from '../plan/desired.ts'
 import {buildMovePlan} from '../plan/move-plan.ts'
 import type {SlotMove} from '../plan/plan.ts'
+import {planReplicate} from '../plan/replicate.ts'
 import {plural} from '../render/amounts.ts'
 import {describeStage, renderDesiredPlan} from '../render/desired.ts'
 import type {RunRecord} from '../state/run-journal.ts'
@@ -95,6 +96,10 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
 
   async #reach(): Promise<DeclaredReport> {
     const startedAt = performance.now()
+    // A context of another cluster must not be taken for the way to these.
+    for (const {nodes} of this.#file.declaration.shards) {
+      for (const {address} of nodes) this.parseAddress(formatAddress(address))
+    }
     const first = await this.#look()
     const {stages, undeclared} = first.plan
     const report = {stages, undeclared, slotsMoved: 0, keysMoved: 0, elapsedMs: 0}
@@ -174,7 +179,11 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
         break
       }
       case 'replicate':
-        await followPrimary(session, stage.plan, options)
+        await followPrimary(
+          session,
+          planReplicate(session.topology, {replicaId: stage.plan.replica.id, primaryId: stage.plan.primary.id}),
+          options,
+        )
         break
       case 'remove': {
         requireNoneHidden(session.topology)

@@ -21,7 +21,7 @@ import {imagineJoined, imagineMoved} from './imagine.ts'
 import type {CreatePlan, JoinPlan, MovePlan, RemovalPlan, SlotMove} from './plan.ts'
 import {planRebalance} from './rebalance.ts'
 import {planRemoval} from './removal.ts'
-import {planReplicate, type ReplicatePlan} from './replicate.ts'
+import type {ReplicatePlan} from './replicate.ts'
 
 export interface DeclaredNode {
   readonly address: NodeAddress
@@ -136,7 +136,7 @@ export function planDesired(
     role: 'primary' as const,
     primaryId: undefined,
   }))
-  const following = casts.flatMap(({leader, strangers: [first = '', ...others]}) => {
+  const followers = casts.flatMap(({leader, strangers: [first = '', ...others]}) => {
     const all = leader ? [first, ...others].filter((address) => address !== '') : others
     const primaryId = leader?.id ?? idOf(first)
     return all.map((address) => ({id: idOf(address), address, role: 'replica' as const, primaryId}))
@@ -152,32 +152,42 @@ export function planDesired(
     weights.set(leader?.id ?? idOf(first), shard.weight)
   }
   const {thresholdPercent} = declaration
-  const moves = planRebalance(after, {weights, thresholdPercent, started})
+  const planned = planRebalance(after, {weights, thresholdPercent, started})
+  const isLeaving = ({from}: SlotMove): boolean => leaving.some(({id}) => id === from)
+  const moves: MovePlan = planned.moves.every(isLeaving) ? {...planned, kind: 'evacuate'} : planned
   const moved = imagineMoved(after, moves.moves)
   const rehomed = casts.flatMap(({leader, members: own, strangers: [first = '']}) => {
     const leaderId = leader?.id ?? idOf(first)
+    const home = after.nodesById.get(leaderId)
     return own
-      .filter(({id, primaryId}) => id !== leaderId && primaryId !== leaderId)
-      .map(
-        ({id}): DesiredStage => ({
-          stage: 'replicate',
-          plan: planReplicate(moved, {replicaId: id, primaryId: leaderId}),
-        }),
-      )
+      .filter(({id, primaryId}) => home !== undefined && id !== leaderId && primaryId !== leaderId)
+      .map((node) => ({role: node.role, stage: following(node, home as ClusterNode)}))
   })
-  const removal = leaving.length === 0 ? [] : [removalOf(moved, leaving, rehomed)]
+  const [replicas, demoted] = (['replica', 'primary'] as const).map((role) =>
+    rehomed.filter((one) => one.role === role).map(({stage}) => stage),
+  ) as [DesiredStage[], DesiredStage[]]
+  const removal = leaving.length === 0 ? [] : [removalOf(moved, leaving, replicas)]
   return {
     stages: [
-      ...[joining, following].flatMap((newcomers): DesiredStage[] =>
+      ...[joining, followers].flatMap((newcomers): DesiredStage[] =>
         newcomers.length === 0 ? [] : [{stage: 'join', plan: {version: 1, kind: 'add-node', newcomers, warnings: []}}],
       ),
       ...(moves.moves.length === 0 ? [] : [{stage: 'move', plan: moves} as const]),
-      ...rehomed,
+      // Replicas of a node that gives up its lead have gone elsewhere before it follows.
+      ...replicas,
       ...removal,
+      ...demoted,
     ],
     undeclared: undeclared.map(({id, address}) => ({id, address: formatAddress(address)})),
     warnings: [...warningsAbout(declaration.shards), ...aboutUndeclared(undeclared, leaving.length > 0)],
   }
+}
+
+/** Whether it may is judged when it is its turn: by then its slots and keys have moved. */
+function following(replica: ClusterNode, primary: ClusterNode): DesiredStage {
+  const nameOf = ({id, address}: ClusterNode) => ({id, address: formatAddress(address)})
+  const [ends, primaryBefore] = [{replica: nameOf(replica), primary: nameOf(primary)}, replica.primaryId]
+  return {stage: 'replicate', plan: {version: 1, kind: 'replicate', ...ends, primaryBefore, warnings: []}}
 }
 
 /** Replicas that get another primary before do not need a new one. */

@@ -98,7 +98,7 @@ export async function parseClusterFile(
   for (const [shard, {nodes}] of declaration.shards.entries()) {
     const replicas = cluster.replicas ?? nodes.length - 1
     if (nodes.length !== replicas + 1) {
-      const has = `has ${nodes.length} nodes, and with ${replicas === 1 ? '1 replica' : `${replicas} replicas`} it has ${replicas + 1}`
+      const has = `has ${nodes.length === 1 ? '1 node' : `${nodes.length} nodes`}, and with ${replicas === 1 ? '1 replica' : `${replicas} replicas`} it has ${replicas + 1}`
       throw wrong(file, lineOf(['shards', shard]), `/shards/${shard}/nodes`, has)
     }
   }
