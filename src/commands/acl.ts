@@ -35,12 +35,13 @@ const NAMES: Readonly<Record<ServerFamily, string>> = {
 export default class Acl extends BaseCommand<typeof Acl> {
   static override summary = 'Print the least ACL rule that is enough for commands of rcluster.'
   static override description = [
-    'The rule holds for every node. MIGRATE logs in at its target as the same user, and the rule has what that takes. Words that a command works without are listed apart, with what they are for; --optional takes them into the rule. No node is asked.',
+    'The rule holds for every node. MIGRATE logs in at its target as the same user, and the rule has what that takes. Words that a command works without are listed apart, with what they are for; --optional takes them into the rule. No node is asked. The users of a cluster are the matter of acl list, acl set and acl delete.',
     'Exit codes: 0; 2 there is no such command.',
   ].join('\n\n')
   static override usage = ['acl COMMAND...', 'acl --all']
   static override examples = [
     '<%= config.bin %> acl reshard',
+    '<%= config.bin %> acl explain slot',
     '<%= config.bin %> acl check reshard del-node --optional --server valkey-9.0 --user ops',
     '<%= config.bin %> acl --all --json',
   ]
@@ -86,7 +87,7 @@ export default class Acl extends BaseCommand<typeof Acl> {
   /** @throws UsageError for what is no command. */
   #commands(): string[] {
     const known = Object.keys(RIGHTS)
-    const named = this.args.commands ?? []
+    const named = commandsIn(this.args.commands ?? [], known)
     if (this.flags.all) return known
     const unknown = named.find((name) => !known.includes(name))
     if (unknown === undefined && named.length > 0) return [...new Set(named)]
@@ -100,6 +101,19 @@ export default class Acl extends BaseCommand<typeof Acl> {
       ],
     })
   }
+}
+
+/** "explain slot" is one command, quoted or not. */
+function commandsIn(words: readonly string[], known: readonly string[]): string[] {
+  const commands: string[] = []
+  for (let at = 0; at < words.length; at++) {
+    const [first = '', next] = words.slice(at, at + 2)
+    const pair = `${first} ${next}`
+    const isPair = next !== undefined && known.includes(pair)
+    commands.push(isPair ? pair : first.trim().replace(/[\s:]+/g, ' '))
+    if (isPair) at++
+  }
+  return commands
 }
 
 function wordsOf(rights: readonly Right[], family: ServerFamily): string[] {

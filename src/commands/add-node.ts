@@ -3,6 +3,7 @@ import {word} from '../lib/cli/args.ts'
 import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
 import {parseNodeReference, requireDistinct} from '../lib/cli/node-argument.ts'
 import type {GivenPlan} from '../lib/cli/planned-command.ts'
+import {readZoneLabels, zoneFlags, zonesOfJoin} from '../lib/cli/zones.ts'
 import {followPrimary} from '../lib/engine/follow-primary.ts'
 import {joinNodes} from '../lib/engine/join-nodes.ts'
 import {belongingsOf, meetNewcomer, type Newcomer, requireEmpty, waitUntilFitForJoins} from '../lib/engine/newcomers.ts'
@@ -56,13 +57,14 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
 
   static override flags = {
     ...moveFlags,
+    ...zoneFlags,
     replica: Flags.boolean({
       summary: 'Join as replicas.',
       default: false,
       aliases: ['cluster-slave', 'cluster-replica'],
     }),
     primary: Flags.string({
-      summary: 'Whose replicas they become; by default the primaries with the fewest.',
+      summary: 'Whose replicas they become; by default the primaries with the fewest, elsewhere than they.',
       helpValue: 'NODE',
       dependsOn: ['replica'],
       aliases: ['cluster-master-id', 'cluster-primary-id'],
@@ -104,8 +106,9 @@ export default class AddNode extends MoveCommand<typeof AddNode> {
     for (const {port} of newcomers) this.#requireSameRole(session, port.id, primary?.id)
     // With --if-missing also what a join left without its role when it was cut off.
     const roleless = newcomers.filter(({port}) => this.#isRoleless(session, port.id))
-    const plan = planJoin(session.topology, {
-      newcomers: [...strangers, ...roleless].map(({port}) => ({id: port.id, address: port.address})),
+    const zoned = zonesOfJoin(session.topology, [...strangers, ...roleless], readZoneLabels(this.flags))
+    const plan = planJoin(zoned.topology, {
+      newcomers: zoned.newcomers,
       role: this.flags.replica ? 'replica' : 'primary',
       ...(primary ? {primaryId: this.#leaderOf(session, primary)} : {}),
     })

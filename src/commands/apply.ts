@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<SavedCommand, () => Promise<{default: unknown}>>
   fix: () => import('./fix.ts'),
   failover: () => import('./failover.ts'),
   replicate: () => import('./replicate.ts'),
+  'replace-node': () => import('./replace-node.ts'),
   forget: () => import('./forget.ts'),
   'set-timeout': () => import('./set-timeout.ts'),
   import: () => import('./import.ts'),

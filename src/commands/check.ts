@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {ClusterCommand, seedsFromWords} from '../lib/cli/cluster-command.ts'
 import {list} from '../lib/cli/flags.ts'
+import {readZoneLabels, zoneFlags} from '../lib/cli/zones.ts'
 import {UsageError} from '../lib/errors.ts'
 import {detailsFor, type Examination, examine, type NotJudged} from '../lib/findings/examine.ts'
 import type {Finding, Severity} from '../lib/findings/finding.ts'
@@ -13,6 +14,7 @@ import {renderFindings} from '../lib/render/findings.ts'
 import {type FindingDocument, findingDocument} from '../lib/render/findings-document.ts'
 import {type RuleDocument, renderRuleBook, ruleDocument} from '../lib/render/rule-book.ts'
 import type {KnownFinding} from '../lib/state/baseline.ts'
+import {withZones} from '../lib/topology/zone-labels.ts'
 
 interface CheckReport {
   /** No finding is an error, known or not. */
@@ -52,6 +54,7 @@ export default class Check extends ClusterCommand<typeof Check> {
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --rule config-drift,node-timeout-drift',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --write-baseline known.json',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --baseline known.json --fail-on warning',
+    '<%= config.bin %> <%= command.id %> 10.0.0.1 --zone 10.0.0.1=a --zone 10.0.0.2=b --zone 10.0.0.3=c',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --json',
     '<%= config.bin %> <%= command.id %> 127.0.0.1:7000 --openmetrics > rcluster.prom',
     '<%= config.bin %> <%= command.id %> --rules',
@@ -70,6 +73,7 @@ export default class Check extends ClusterCommand<typeof Check> {
       summary: 'Also look for keys in slots that their node does not own: every slot of every primary is counted.',
       default: false,
     }),
+    ...zoneFlags,
     baseline: Flags.string({summary: 'Do not count the findings that this file knows.', helpValue: 'FILE'}),
     'write-baseline': Flags.string({summary: 'Write all that is found to this file, as known.', helpValue: 'FILE'}),
     openmetrics: Flags.boolean({
@@ -91,6 +95,7 @@ export default class Check extends ClusterCommand<typeof Check> {
       return {rules: rules.map(ruleDocument)}
     }
     const baselines = await this.#openBaselines()
+    const labels = readZoneLabels(this.flags)
     // Loaded while the nodes answer.
     const loading = import('../lib/engine/read-details.ts')
     const session = await this.openCluster(seedsFromWords(this.args.seed))
@@ -100,7 +105,7 @@ export default class Check extends ClusterCommand<typeof Check> {
     const details = await this.stoppable(
       readDetails(session, {wanted: detailsFor(rules), countsKeys: countsKeys && rules.includes('orphan-keys')}),
     )
-    const {topology} = session
+    const topology = withZones(session.topology, labels)
     const examination = examine(topology, details, rules)
     const known = baselines.settle(examination.findings)
     const knownPrints = new Set(known?.map(({fingerprint}) => fingerprint))

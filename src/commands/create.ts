@@ -3,6 +3,7 @@ import {word} from '../lib/cli/args.ts'
 import {changeFlags, lockFlags, planFlags, positiveInteger, wholeNumber} from '../lib/cli/flags.ts'
 import {requireDistinct} from '../lib/cli/node-argument.ts'
 import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
+import {placeableNewcomers, readZoneLabels, zoneFlags} from '../lib/cli/zones.ts'
 import {announce, readAnnounceFacts} from '../lib/engine/announce.ts'
 import type {ClusterPort} from '../lib/engine/cluster-port.ts'
 import {createCluster} from '../lib/engine/create-cluster.ts'
@@ -49,7 +50,7 @@ export default class Create extends PlannedCommand<typeof Create> {
   static override summary = 'Build a cluster from empty nodes.'
 
   static override description = [
-    'The nodes must be in cluster mode, without keys, slots or fellow nodes. Replicas are kept off the host of their primary where that is possible. Returns when all nodes agree and serve.',
+    'The nodes must be in cluster mode, without keys, slots or fellow nodes. Replicas are kept off the host and the zone of their primary where that is possible, and no zone gets most of the primaries; zones are named by --zone, a file, or the servers themselves (Valkey). Returns when all nodes agree and serve.',
     'Behind published ports --announce has the nodes send clients to the addresses named here, by settings of the servers (cluster-announce-*) that leave the traffic between the nodes alone where the servers have such. With --if-missing it does so for a cluster that is there.',
     'Exit codes: 0 created, or there already with --if-missing; 2 the words make no sense; 3 a node is not empty or not in cluster mode, or what is there already is not healthy; 4 a node did not answer, or said no; 5 the nodes did not come together in time; 130 stopped.',
   ].join('\n\n')
@@ -58,6 +59,7 @@ export default class Create extends PlannedCommand<typeof Create> {
   static override examples = [
     '<%= config.bin %> create 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002',
     '<%= config.bin %> create --replicas 1 --nodes 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4',
+    '<%= config.bin %> create --replicas 1 --nodes 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 --zones-file zones.txt',
     '<%= config.bin %> create 10.0.0.1 10.0.0.2 10.0.0.3 --if-missing --yes --json',
     '<%= config.bin %> create 127.0.0.1:7000 127.0.0.1:7001 127.0.0.1:7002 --announce --dry-run',
   ]
@@ -70,6 +72,7 @@ export default class Create extends PlannedCommand<typeof Create> {
     ...changeFlags,
     ...lockFlags,
     ...planFlags,
+    ...zoneFlags,
     nodes: Flags.string({summary: 'The nodes, as flag values.', helpValue: 'NODE', multiple: true}),
     replicas: wholeNumber({summary: 'Replicas of each primary.', aliases: ['cluster-replicas']}),
     primaries: positiveInteger({summary: 'How many primaries; the other nodes become replicas.'}),
@@ -111,9 +114,8 @@ export default class Create extends PlannedCommand<typeof Create> {
     await this.lockNodes(newcomers.map(({port: node}) => node))
     requireEmpty(newcomers)
     const {replicas, primaries} = this.flags
-    const nodes = newcomers.map(({port: node}) => ({id: node.id, address: node.address}))
     const plan = planCreate({
-      nodes,
+      nodes: placeableNewcomers(newcomers, readZoneLabels(this.flags)),
       ...(replicas === undefined ? {} : {replicas}),
       ...(primaries === undefined ? {} : {primaries}),
     })

@@ -2,6 +2,7 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {ClusterCommand, seedFromWords} from '../lib/cli/cluster-command.ts'
 import {duration} from '../lib/cli/flags.ts'
+import {readZoneLabels, zoneFlags} from '../lib/cli/zones.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {UsageError} from '../lib/errors.ts'
 import {formatMoment} from '../lib/render/amounts.ts'
@@ -13,6 +14,7 @@ import type {ReportFlag} from '../lib/state/report-file.ts'
 import type {Topology} from '../lib/topology/model.ts'
 import {seedAddress} from '../lib/topology/queries.ts'
 import {HEAT_KINDS, type SlotHeat} from '../lib/topology/slot-heat.ts'
+import {withZones} from '../lib/topology/zone-labels.ts'
 
 interface InfoReport extends TopologyDocument {
   /** With --heat. */
@@ -47,6 +49,7 @@ export default class Info extends ClusterCommand<typeof Info> {
       summary: 'With --heat cpu or network: what comes in this time, instead of since the servers began to count.',
       dependsOn: ['heat'],
     }),
+    ...zoneFlags,
     svg: Flags.string({summary: 'Write the map as a picture, shaded with --heat.', helpValue: 'FILE'}),
     html: Flags.string({summary: 'Write a report that needs no other file.', helpValue: 'FILE'}),
     yes: Flags.boolean({
@@ -62,8 +65,9 @@ export default class Info extends ClusterCommand<typeof Info> {
       throw new UsageError(`--over is for --heat cpu and network: ${kind} is what is there now`)
     }
     await this.#requireFiles()
+    const labels = readZoneLabels(this.flags)
     const session = await this.openCluster(seedFromWords(this.args.seed))
-    const {topology} = session
+    const topology = withZones(session.topology, labels)
     const heat = kind ? await this.#measure(session) : undefined
     this.print(renderTopology(topology, this.style))
     if (map) this.print(`\n${renderSlotMap(topology, this.style)}`)

@@ -2,15 +2,17 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
 import {seedFromWords} from '../lib/cli/cluster-command.ts'
 import {list, percentage} from '../lib/cli/flags.ts'
-import {MoveCommand, type MoveReport, moveFlags, skipBigFlags} from '../lib/cli/move-command.ts'
+import {type MoveReport, moveFlags, skipBigFlags} from '../lib/cli/move-command.ts'
 import {parseDecimal} from '../lib/cli/numbers.ts'
+import {PlacementCommand, type PlacementReport, placementFlags} from '../lib/cli/placement-command.ts'
+import type {GivenPlan} from '../lib/cli/planned-command.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
 import {UsageError} from '../lib/errors.ts'
 import {planRebalance} from '../lib/plan/rebalance.ts'
 import {plural} from '../lib/render/amounts.ts'
 import type {NodeId} from '../lib/topology/model.ts'
 
-export default class Rebalance extends MoveCommand<typeof Rebalance> {
+export default class Rebalance extends PlacementCommand<typeof Rebalance> {
   static override summary = 'Even out the slots over the primaries, moving as few as possible.'
 
   static override description = [
@@ -22,6 +24,7 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
     '<%= config.bin %> rebalance 127.0.0.1:7000 --dry-run',
     '<%= config.bin %> rebalance 127.0.0.1:7000 --use-empty --yes',
     '<%= config.bin %> rebalance 127.0.0.1:7000 --weight 127.0.0.1:7000=2,127.0.0.1:7002=0',
+    '<%= config.bin %> rebalance 10.0.0.1 --replicas --primaries --zones-file zones.txt --dry-run',
   ]
 
   static override args = {
@@ -31,6 +34,7 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
   static override flags = {
     ...moveFlags,
     ...skipBigFlags,
+    ...placementFlags,
     weight: list({
       summary: 'Weight of a primary, 1 where none is given; 0 empties it.',
       helpValue: 'NODE=W',
@@ -48,7 +52,8 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
     }),
   }
 
-  async run(): Promise<MoveReport> {
+  async run(): Promise<MoveReport | PlacementReport> {
+    if (this.isPlacing) return this.place(seedFromWords(this.args.seed))
     const {threshold, 'use-empty': useEmpty} = this.flags
     const words = parseWeights(this.flags.weight ?? [])
     const session = await this.openCluster(seedFromWords(this.args.seed))
@@ -61,6 +66,11 @@ export default class Rebalance extends MoveCommand<typeof Rebalance> {
       nothingToDo: `Nothing to do: every primary is within ${threshold} % of its share.`,
       question: ({moves}) => `Move ${plural(moves.length, 'slot')}?`,
     })
+  }
+
+  protected override async applySaved(given: GivenPlan): Promise<object> {
+    const {plan} = given.file
+    return plan.kind === 'placement' ? this.placeSaved(given, plan) : super.applySaved(given)
   }
 
   async #resolve(session: ClusterSession, words: ReadonlyMap<string, number>): Promise<Map<NodeId, number>> {

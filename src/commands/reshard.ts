@@ -8,9 +8,11 @@ import {parsePositiveInteger} from '../lib/cli/numbers.ts'
 import {UsageError} from '../lib/errors.ts'
 import type {SlotMove} from '../lib/plan/plan.ts'
 import {planReshard} from '../lib/plan/reshard.ts'
+import {planReshardLike} from '../lib/plan/reshard-like.ts'
 import {plural} from '../lib/render/amounts.ts'
 import {SLOT_COUNT} from '../lib/slots/slot.ts'
 import {formatRanges, parseRanges, type SlotRanges, slotsInRanges} from '../lib/slots/slot-ranges.ts'
+import {readSnapshotFile} from '../lib/state/snapshot-file.ts'
 import type {NodeId, Topology} from '../lib/topology/model.ts'
 
 /** What was asked for, before any node was looked up. */
@@ -26,18 +28,21 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
 
   static override description = [
     'Exactly N slots asked are N slots moved, from each source in proportion to what it has. Ctrl-C finishes the slots in flight; once more stops at once. The same command, run again, goes on where a run was cut off.',
+    '--like FILE goes back to the slots of a snapshot: nodes are the same by their IDs, and a replica that has taken over stands in for its primary. Owners that are gone are named, and nothing is moved without --where-possible.',
     'Exit codes: 0 done, or nothing to do; 2 the words make no sense; 3 the cluster is not fit for moves; 4 a node did not answer, or said no; 5 part of the slots moved; 130 stopped.',
   ].join('\n\n')
   static override usage = [
     'reshard FROM TO COUNT',
     'reshard [SEED] --from NODE,...|all --to NODE --slots N',
     'reshard [SEED] --from NODE,...|all --to NODE --slots-list RANGES',
+    'reshard [SEED] --like FILE',
   ]
 
   static override examples = [
     '<%= config.bin %> reshard 127.0.0.1:7000 127.0.0.1:7003 1000',
     '<%= config.bin %> reshard 10.0.0.1 --from all --to 10.0.0.4 --slots 4096 --yes',
     '<%= config.bin %> reshard 10.0.0.1 --from all --to 07c37dfe --slots-list 0-99,4000',
+    '<%= config.bin %> reshard 10.0.0.1 --like before.json --dry-run',
   ]
 
   static override args = {
@@ -59,9 +64,19 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
       summary: 'Which slots to move; those that are there already are passed over.',
       helpValue: '0-99,4000',
     }),
+    like: Flags.string({
+      summary: 'Move slots back to who owned them when this file was written by "snapshot".',
+      helpValue: 'FILE',
+      exclusive: ['from', 'to', 'slots', 'slots-list'],
+    }),
+    'where-possible': Flags.boolean({
+      summary: 'With --like: slots whose owner of then is gone stay where they are.',
+      default: false,
+    }),
   }
 
   async run(): Promise<MoveReport> {
+    if (this.flags.like !== undefined) return this.#goBack(this.flags.like)
     const wish = this.#wish()
     const session = await this.openCluster(wish.seeds)
     const to = (await this.findNode(session, wish.to)).id
@@ -84,8 +99,27 @@ export default class Reshard extends MoveCommand<typeof Reshard> {
     })
   }
 
+  /** To the slots of a snapshot. */
+  async #goBack(file: string): Promise<MoveReport> {
+    const seed = seedFromWords(this.args.words)
+    const {cluster, takenAt} = await readSnapshotFile(file)
+    const session = await this.openCluster(seed)
+    const isWherePossible = this.flags['where-possible']
+    const intent = JSON.stringify(['reshard', 'like', cluster.fingerprint, isWherePossible])
+    const {plan, records} = await this.planMoves(session, 'reshard', intent, (topology, started) =>
+      planReshardLike(topology, cluster, {isWherePossible}, started),
+    )
+    return this.carryOut(session, plan, intent, records, {
+      nothingToDo: [`Nothing to do: all slots that can be are where they were at ${takenAt}.`, ...plan.warnings].join(
+        '\n',
+      ),
+      question: ({moves}) => `Move ${plural(moves.length, 'slot')} back to where they were at ${takenAt}?`,
+    })
+  }
+
   /** @throws UsageError when the words do not make one of the forms. */
   #wish(): Wish {
+    if (this.flags['where-possible']) throw new UsageError('--where-possible is about --like FILE')
     const words = this.args.words ?? []
     const {from, to, slots, 'slots-list': slotsList} = this.flags
     if (words.length === 3) {

@@ -7,6 +7,7 @@ import {readRdb} from '../../src/lib/rdb/parse-rdb.ts'
 import type {RdbItem} from '../../src/lib/rdb/rdb-items.ts'
 import {tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {countSlots, parseRanges} from '../../src/lib/slots/slot-ranges.ts'
+import {parseUserLine} from '../../src/lib/topology/user-rules.ts'
 import {eventually} from '../support/servers.ts'
 import {agreed, busPort, form, self} from './forming.ts'
 import {forEachTerrain, type Ground} from './terrains.ts'
@@ -475,8 +476,16 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     expect(await failureOf(source.writeConfig('no-such-setting', '1'))).toEqual(['rejected', false])
   })
 
-  it('has no file to write settings to when it was started without', async () => {
+  it('tells settings by a pattern', async () => {
+    const name = 'cluster-allow-replica-migration'
+    const told = await source.readSettings('cluster-allow-*')
+    expect(told.get(name)).toBe(await source.readConfig(name))
+    expect(told.has('maxmemory')).toBe(false)
+  })
+
+  it('has no file to write settings or users to when it was started without', async () => {
     expect(await failureOf(source.rewriteConfig())).toEqual(['rejected', false])
+    expect(await failureOf(source.saveUsers())).toEqual(['rejected', false])
   })
 
   it('answers any command byte for byte, and errors are answers', async () => {
@@ -502,13 +511,16 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
 
   it('makes users what they are elsewhere', async () => {
     const hash = 'a'.repeat(64)
-    await source.writeUser(`user app on #${hash} ~app:* -@all +get`)
+    await source.setUser('app', ['on', `#${hash}`, '~app:*', '-@all', '+get'])
     const [line] = (await source.listUsers()).filter((one) => one.startsWith('user app '))
     expect(line).toContain(`#${hash}`)
-    await target.writeUser('user app on nopass ~* +@all')
-    await target.writeUser(line ?? '')
+    await target.setUser('app', ['on', 'nopass', '~*', '+@all'])
+    await target.setUser('app', ['reset', ...parseUserLine(line ?? '').rules])
     expect(await target.listUsers()).toEqual(await source.listUsers())
     expect((await target.listUsers()).some((one) => one.startsWith('user default '))).toBe(true)
+    await target.deleteUser('app')
+    await target.deleteUser('app')
+    expect((await target.listUsers()).some((one) => one.startsWith('user app '))).toBe(false)
   })
 
   it('sends all that it holds to who asks as a replica', async () => {

@@ -320,16 +320,33 @@ describe('what mends it', () => {
       'rcluster set-timeout 127.0.0.1:7000 15000',
     ])
     const drift = only(cluster(), told, 'config-drift')
-    expect(drift.suggestions).toEqual([
-      'rcluster call 127.0.0.1:7000 -- CONFIG SET maxmemory 100',
-      'rcluster call 127.0.0.1:7000 -- CONFIG REWRITE',
-    ])
+    expect(drift.suggestions).toEqual(['rcluster config set 127.0.0.1:7000 maxmemory 100 --rewrite'])
     expect(drift.evidence).toContain('maxmemory 50 on 127.0.0.1:7002 (cccccccc)')
   })
 
   test('a value that is no plain word is not made part of a command', () => {
     const told = everywhere({settings: {value: {maxmemory: '$(reboot)'}}}, {c: {settings: {value: {maxmemory: '50'}}}})
     expect(only(cluster(), told, 'config-drift').suggestions.join()).not.toContain('reboot')
+  })
+
+  test('commands that copy what is missing, and leave to people whose is right', () => {
+    const lacking = everywhere({libraries: {one: '11'}}, {a: {libraries: {}}})
+    expect(only(cluster(), lacking, 'function-drift').suggestions).toEqual(['rcluster functions sync 127.0.0.1:7000'])
+    const differing = everywhere(
+      {libraries: {one: '11'}, users: {app: 'x', '$(reboot)': 'y'}},
+      {a: {libraries: {one: '22'}}},
+    )
+    expect(only(cluster(), differing, 'function-drift').suggestions).toEqual([
+      'Copy it from the node that has it right: rcluster functions sync 127.0.0.1:7000 --from 127.0.0.1:7001 --replace',
+    ])
+    const without = everywhere({users: {app: 'x', '$(reboot)': 'y'}}, {c: {users: {}}})
+    const found = examine(topologyOf(cluster()), without, ['acl-drift']).findings.flatMap(
+      ({suggestions}) => suggestions,
+    )
+    expect(found).toContain(
+      'Make it alike, as on the node that has it right: rcluster acl set 127.0.0.1:7000 app --from 127.0.0.1:7000 --save',
+    )
+    expect(found.join()).not.toContain('reboot')
   })
 
   test('who has what, and who has not', () => {

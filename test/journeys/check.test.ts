@@ -162,7 +162,7 @@ forEachKind(
       expect(drift.map(({id}) => id)).toEqual(['config-drift', 'node-timeout-drift'])
       for (const command of drift.flatMap(({suggestions}) => suggestions)) {
         const words = command.split(' ').slice(1)
-        await rcluster.ok(...words, ...(words[0] === 'set-timeout' ? ['--yes'] : []))
+        await rcluster.ok(...words, '--yes')
       }
       await rcluster.ok('fix', a, '--search-multiple-owners', '--yes')
       await eventually('the nodes agree', async () => (await check()).code === 0)

@@ -1,11 +1,12 @@
 /** The walks of docs/guides on a real cluster, in order, with their very commands. */
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import {afterAll, beforeAll, expect, test} from 'vitest'
 import {commandsIn} from '../support/examples.ts'
 import {startWriter} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
+import {openRestartService} from '../support/restart-service.ts'
 import {eventually, forEachKind, rawCommand, startServers, type TestServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
@@ -52,11 +53,13 @@ forEachKind(
       await follow(walk('scale-in'))
       await follow(walk('replace-node', 'One that is alive'))
       await follow(walk('upgrade', 'Before'))
-      const [backIn, takeOver, backAgain, leadAgain] = walk('upgrade', 'Each shard')
-      await servers.restart(5)
-      await follow([backIn!, takeOver!])
-      await servers.restart(2)
-      await follow([backAgain!, leadAgain!])
+      const service = await openRestartService(folder, (port) =>
+        servers.restart(servers.addresses.findIndex((address) => address.endsWith(`:${port}`))),
+      )
+      writeFileSync(path.join(folder, 'restart.sh'), `#!/bin/sh\nexec ${service.command}\n`, {mode: 0o755})
+      await follow(walk('upgrade', 'How a node is restarted'))
+      await follow(walk('upgrade', 'All nodes'))
+      service.close()
       await follow(walk('upgrade', 'Afterwards'))
       expect(await writer.stop()).toMatchObject({errors: [], lost: []})
     })

@@ -38,6 +38,10 @@ function commandLines(
     ['rebalance', a, '--yes', '--verbose'],
     ['call', a, '--', 'PING'],
     ['set-timeout', a, '6000', '--yes'],
+    ['config', 'diff', a, '--verbose', '--json'],
+    ['config', 'set', a, '--secret-env', 'masterauth=RCLUSTER_PASSWORD', '--yes', '--verbose'],
+    ['acl', 'set', a, 'app', 'on', '+get', '--new-password-env', 'RCLUSTER_PASSWORD', '--yes', '--verbose'],
+    ['acl', 'list', a, '--verbose', '--json'],
     ['backup', a, file('backup'), '--verbose'],
     ['wait', a, '--for', 'healthy', '--timeout', '20s', '--verbose'],
     ['failover', e, '--yes', '--verbose'],
@@ -58,7 +62,21 @@ function commandLines(
 
 const ENDS = [
   ...['create', 'import', 'info', 'check', 'add-node', 'add-node', 'reshard', 'apply', 'rebalance', 'call'],
-  ...['set-timeout', 'backup', 'wait', 'failover', 'fix', 'addresses', 'clients', 'del-node', 'check'],
+  ...[
+    'set-timeout',
+    'config',
+    'config',
+    'acl',
+    'acl',
+    'backup',
+    'wait',
+    'failover',
+    'fix',
+    'addresses',
+    'clients',
+    'del-node',
+    'check',
+  ],
 ].map((name) => `${name} 0`)
 ENDS.push('check 4', 'reshard 2', 'import 4', 'create 3', 'check 0', 'info 0')
 

@@ -43,6 +43,7 @@ const COMMANDS: readonly (readonly [string, () => string[]])[] = [
   ['rebalance', () => ['rebalance', a, '--use-empty', '--dry-run', '--explain']],
   ['add-node', () => ['add-node', stranger, a, '--replica', '--dry-run']],
   ['del-node', () => ['del-node', a, d, '--dry-run']],
+  ['replace-node', () => ['replace-node', b, stranger, '--dry-run']],
   ['failover', () => ['failover', d, '--seed', a, '--dry-run']],
   ['fix', () => ['fix', a, '--dry-run']],
   ['call', () => ['call', a, '--', 'DBSIZE']],

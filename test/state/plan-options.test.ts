@@ -9,12 +9,13 @@ import {optionNames} from '../../src/lib/state/plan-file.ts'
 /** What they say is in the plan itself, or a secret, or leads to one. */
 const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   reshard: ['from', 'to', 'slots', 'slots-list'],
-  rebalance: ['weight', 'threshold', 'use-empty'],
-  create: ['nodes', 'replicas', 'primaries', 'if-missing', 'announce'],
-  'add-node': ['replica', 'primary', 'rebalance', 'if-missing'],
+  rebalance: ['weight', 'threshold', 'use-empty', 'replicas', 'primaries', 'zone', 'zones-file'],
+  create: ['nodes', 'replicas', 'primaries', 'if-missing', 'announce', 'zone', 'zones-file'],
+  'add-node': ['replica', 'primary', 'rebalance', 'if-missing', 'zone', 'zones-file'],
   'del-node': ['drain', 'watch', 'if-present'],
   fix: [],
   failover: [],
+  'replace-node': [],
   replicate: [],
   forget: ['watch'],
   'set-timeout': [],

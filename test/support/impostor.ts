@@ -145,7 +145,16 @@ export async function openImpostor(options: ImpostorOptions): Promise<Impostor> 
         return list(more.map(() => '$-1\r\n'))
       case 'FUNCTION':
         if (sub === 'LIST')
-          return list([list([bulk('library_name'), bulk(texts.library), bulk('functions'), list([])])])
+          return list([
+            list([
+              bulk('library_name'),
+              bulk(texts.library),
+              bulk('library_code'),
+              bulk('#!lua'),
+              bulk('functions'),
+              list([]),
+            ]),
+          ])
         return sub === 'DUMP' ? bulk(Buffer.from('payload')) : ok
       case 'ACL':
         return sub === 'LIST' ? list([bulk(texts.user)]) : ok

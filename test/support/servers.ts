@@ -216,7 +216,8 @@ const DEFAULTS: Readonly<Record<string, string>> = {
 
 class OneServer {
   readonly folder: string
-  private readonly kind: ServerKind
+  /** What its next start runs. */
+  kind: ServerKind
   private readonly options: StartOptions
   private readonly host: TestHost | undefined
   private child: ChildProcess | undefined
@@ -360,6 +361,8 @@ export interface TestServers {
   /** Starts one again, on its port and in its folder, with its nodes.conf; at another address, if one is given. Kills it first if it runs. */
   restart(index: number, host?: string): Promise<void>
   folder(index: number): string
+  /** From its next start on it is a server of this kind. */
+  become(index: number, kind: ServerKind): void
   /** What the server wrote to its log file. */
   log(index: number): string
 }
@@ -401,6 +404,9 @@ export async function startServers(kind: ServerKind, count: number, options: Sta
       await at(index).start()
     },
     folder: (index) => at(index).folder,
+    become: (index, next) => {
+      at(index).kind = next
+    },
     log: (index) => at(index).log(),
   }
 }

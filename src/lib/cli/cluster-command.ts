@@ -122,6 +122,13 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     }
   }
 
+  /** For commands that stay: others may change the cluster until the next `lockCluster`. */
+  protected async unlockCluster(): Promise<void> {
+    await this.#lock?.release()
+    this.#lock = undefined
+    this.#isLockLookedFor = false
+  }
+
   protected get takingFlag(): string {
     return '--take-lock'
   }
@@ -330,9 +337,8 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
 
   /** With what can be done about a node that did not answer, or said no. */
   protected advised(thrown: unknown): unknown {
-    // By the name under which `rcluster acl` knows it: of the drop-in form the second word, of a topic the first.
-    const [topic = '', second] = this.commandName.split(' ')
-    const command = topic === 'drop-in' && second !== undefined ? second : topic
+    // By the name under which `rcluster acl` knows it.
+    const command = this.commandName.replace(/^drop-in /, '')
     if (!(thrown instanceof NodeError) || thrown.suggestions.length > 0) {
       return thrown instanceof ClusterError ? withAdvice(thrown, adviceOnDenied(thrown, command)) : thrown
     }
@@ -353,10 +359,14 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
   }
 
   override async finally(error: Error | undefined): Promise<void> {
+    await this.leaveCluster()
+    await super.finally(error)
+  }
+
+  protected async leaveCluster(): Promise<void> {
     await this.#lock?.release()
     this.#noteAddresses()
     for (const port of this.#ports) port.close()
-    await super.finally(error)
   }
 
   #noteAddresses(): void {

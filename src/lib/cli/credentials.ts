@@ -14,9 +14,9 @@ export function passwordFromEnvironment(env: Readonly<Record<string, string | un
 }
 
 /** The first line of the file, "-" being stdin. */
-export function readPasswordFile(file: string): string {
-  const [line = ''] = readText(file === '-' ? 0 : file, '--password-file').split(/\r?\n/)
-  if (line === '') throw new UsageError(`--password-file ${file} has an empty first line`)
+export function readPasswordFile(file: string, flag = '--password-file'): string {
+  const [line = ''] = readText(file === '-' ? 0 : file, flag).split(/\r?\n/)
+  if (line === '') throw new UsageError(`${flag} ${file} has an empty first line`)
   return line
 }
 

@@ -136,7 +136,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
       ...records.flatMap((record) => startedMoves(record, topology)),
       ...named(topology),
     ]
-    const topology = await this.#fitTopology(session, startedIn)
+    const topology = await this.fitTopology(session, startedIn)
     const same = records.find((record) => record.intent === intent)
     const left = same && leftOfRun(same, topology, new Date())
     if (same && left) {
@@ -161,7 +161,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     await this.lockCluster(session)
     const {cluster} = given.file
     // What gossip has not settled yet is no shift.
-    const topology = await this.#fitTopology(session, (now) => [...compareGround(cluster, now, changes).left])
+    const topology = await this.fitTopology(session, (now) => [...compareGround(cluster, now, changes).left])
     const {left} = this.requireGround(session, given, changes)
     if (left.length > 0 && left.length < moves.length) {
       this.note(`Going on with the plan: ${moves.length - left.length} of ${moves.length} slots have moved.`)
@@ -198,7 +198,10 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
   }
 
   /** @throws RefusedError when the cluster stays unfit for moves. */
-  async #fitTopology(session: ClusterSession, startedIn: (topology: Topology) => SlotMove[]): Promise<Topology> {
+  protected async fitTopology(
+    session: ClusterSession,
+    startedIn: (topology: Topology) => SlotMove[],
+  ): Promise<Topology> {
     let refusal: unknown
     const fit = await pollUntil(
       async () => {

@@ -61,7 +61,7 @@ function adviceOnRights(command: string): string[] {
 /** For failures that came of a missing right, be it one of several nodes' or deep below. Empty where that is not so, or is told already. */
 export function adviceOnDenied(error: ClusterError, command: string): string[] {
   if (error.suggestions.some((text) => text.includes('rcluster acl '))) return []
-  if (/\bNOPERM\b/.test(error.message)) return adviceOnRights(command)
+  if (/\bNOPERM\b|\bour user may not\b/.test(error.message)) return adviceOnRights(command)
   for (let cause: unknown = error.cause; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof NodeError && cause.failure === 'permission') return adviceOnRights(command)
   }

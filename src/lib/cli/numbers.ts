@@ -1,4 +1,4 @@
-/** How are numbers, times and sizes on the command line read? `name` is what errors call the value: "--slots", "COUNT". */
+/** How are numbers, times, sizes and versions on the command line read? `name` is what errors call the value: "--slots", "COUNT". */
 import {UsageError} from '../errors.ts'
 
 /** setTimeout takes no more; about 24 days. */
@@ -56,4 +56,18 @@ export function parseSizeBytes(text: string, name: string): number {
     : Number.NaN
   if (bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER) return bytes
   throw new UsageError(`${name} must be a size such as 512kb, 10mb or 1gb, not "${text}"`)
+}
+
+/** "2026-11-29T23:40:00Z"; @throws UsageError for anything else. */
+export function parseMoment(text: string, name: string): Date {
+  const isMoment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)
+  const moment = new Date(isMoment ? text : Number.NaN)
+  if (!Number.isNaN(moment.getTime())) return moment
+  throw new UsageError(`${name} must be a moment such as 2026-11-29T23:40:00Z, not "${text}"`)
+}
+
+/** "8", "8.6" or "8.6.3"; @throws UsageError for anything else. */
+export function parseVersion(text: string, name: string): string {
+  if (/^\d{1,5}(\.\d{1,5}){0,3}$/.test(text)) return text
+  throw new UsageError(`${name} must be a version such as 8.6 or 9.1.0, not "${text}"`)
 }

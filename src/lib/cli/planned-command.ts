@@ -16,6 +16,7 @@ import {ClusterCommand} from './cluster-command.ts'
 import {changeFlags, planFlags} from './flags.ts'
 import {publicWords} from './lock-owner.ts'
 import {parseNodeReference} from './node-argument.ts'
+import {shellWord} from './shell-word.ts'
 
 /** A plan that was read. */
 export interface GivenPlan {
@@ -230,8 +231,3 @@ export abstract class PlannedCommand<T extends typeof Command = typeof Command> 
 /** Each that is dead costs a deadline. */
 const MOST_SEEDS = 8
 const MOST_SHIFTS = 4
-
-/** As it can be pasted. */
-function shellWord(text: string): string {
-  return /^[\w./:@%+=,~-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
-}

@@ -259,6 +259,8 @@ export interface NodePort {
 
   /** undefined when the server has no such setting. */
   readConfig(name: string): Promise<string | undefined>
+  /** Settings whose names fit, "max*", in the server's words. Of secret ones digests of this run, for comparing. */
+  readSettings(pattern: string): Promise<ReadonlyMap<string, string>>
   writeConfig(name: string, value: string): Promise<void>
   /** Writes the settings to the node's file. @throws NodeError where it was started without one. */
   rewriteConfig(): Promise<void>
@@ -279,8 +281,15 @@ export interface NodePort {
   findForbidden(trials: readonly CommandTrial[], user?: string): Promise<ForbiddenRights>
   /** ACL LIST: one line a user, "user default on …", with the hashes of passwords. */
   listUsers(): Promise<readonly string[]>
-  /** Makes a user exactly what a line of `listUsers` says. */
-  writeUser(line: string): Promise<void>
+  /** All rules or none, on top of what the user is; `reset` among them begins anew. Makes users that are not there. */
+  setUser(name: string, rules: readonly string[]): Promise<void>
+  /** Ends the connections of the user. One that is not there is fine. */
+  deleteUser(name: string): Promise<void>
+  /**
+   * Makes users outlast a restart: in the file of users where the node has one, else in that of its settings.
+   * @throws NodeError where it was started without either.
+   */
+  saveUsers(): Promise<'aclfile' | 'config'>
 
   /** Asks for a full synchronisation, as a replica does: the node forks. On a connection of its own. */
   openSnapshot(options: SnapshotOptions): Promise<Snapshot>

@@ -101,6 +101,7 @@ async function introduceAndWait(
         replicaPoints.map(({port}) => port),
         stages.leftMs,
         stages.signal,
+        stages.listener,
       )
     })
   }

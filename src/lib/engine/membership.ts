@@ -9,6 +9,7 @@ import {InterruptedError, NodeError, RefusedError} from '../errors.ts'
 import {insideAddresses, isLoopback, passageTo} from '../topology/inside-address.ts'
 import {formatAddress, isSocket, type NodeAddress, type NodeId, type NodeView} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
+import {copyTeller} from './copy-teller.ts'
 import type {EngineListener} from './events.ts'
 import {type HeldSetting, holdSetting} from './hold-setting.ts'
 import {asPeersDial} from './session.ts'
@@ -311,15 +312,17 @@ export async function waitUntilLinked(
   replicas: readonly NodePort[],
   deadlineMs: number,
   signal: AbortSignal | undefined,
+  listener?: EngineListener,
 ): Promise<void> {
-  let unlinked: string[] = []
+  let unlinked: readonly string[] = []
+  const tellCopies = copyTeller(listener)
   const linked = await pollUntil(
     async () => {
       const views = await mapBounded(replicas, 64, (port) => unlessLoading(port.readView()))
-      unlinked = replicas
-        .filter((_, index) => views[index]?.serverInfo.isPrimaryLinkUp !== true)
-        .map(({address}) => formatAddress(address))
-      return unlinked.length === 0 ? true : undefined
+      const waiting = replicas.filter((_, index) => views[index]?.serverInfo.isPrimaryLinkUp !== true)
+      unlinked = waiting.map(({address}) => formatAddress(address))
+      if (waiting.length === 0) return true
+      return (await tellCopies(waiting)) ? undefined : false
     },
     {deadlineMs, signal},
   )

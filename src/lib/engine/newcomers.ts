@@ -62,14 +62,21 @@ export async function meetNewcomers(port: ClusterPort, addresses: readonly NodeA
 
 /**
  * Nodes that joined a moment ago need some seconds until all agree: that is waited for, briefly.
+ * @param leavingId whether all know this one does not matter.
  * @throws RefusedError when they do not.
  */
-export async function waitUntilFitForJoins(session: ClusterSession, signal: AbortSignal | undefined): Promise<void> {
+export async function waitUntilFitForJoins(
+  session: ClusterSession,
+  signal: AbortSignal | undefined,
+  leavingId?: NodeId,
+): Promise<void> {
   let refusal: unknown
   const fit = await pollUntil(
     async () => {
       try {
-        requireFitForJoins(session.topology)
+        const {topology} = session
+        const membershipGaps = topology.membershipGaps.filter(({id}) => id !== leavingId)
+        requireFitForJoins({...topology, membershipGaps})
         return true
       } catch (error) {
         if (!(error instanceof RefusedError)) throw error

@@ -9,6 +9,7 @@ import {hasFieldLives} from '../rdb/value-layout.ts'
 import {keySlot} from '../slots/key-slot.ts'
 import {slotsInRanges} from '../slots/slot-ranges.ts'
 import type {NodeId} from '../topology/model.ts'
+import {parseUserLine} from '../topology/user-rules.ts'
 import {isWithin} from './census.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
@@ -155,7 +156,7 @@ export async function restoreUsers(session: ClusterSession, lines: readonly stri
   const ordered = [...lines.filter((line) => !isDefault(line)), ...lines.filter(isDefault)]
   const ports = session.reachedPorts()
   await mapBounded(ports, 64, async (port) => {
-    for (const line of ordered) await port.writeUser(line)
+    for (const {name, rules} of ordered.map(parseUserLine)) await port.setUser(name, ['reset', ...rules])
   })
   return ports.length
 }

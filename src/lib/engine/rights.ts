@@ -91,6 +91,8 @@ const CHECK: readonly Right[] = [
   ...only('--deep, where there are several databases', '+select'),
 ]
 
+const SAVE_USERS = only('--save', '+acl|save +config|rewrite')
+
 /** By the name of the command. */
 export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
   check: CHECK,
@@ -101,7 +103,7 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('--heat keys and memory, where the servers do not measure them', '+cluster|countkeysinslot +select'),
     ...only('--heat memory, where the servers do not measure it', '~* +cluster|getkeysinslot +memory|usage'),
   ],
-  explain: [
+  'explain slot': [
     ...LOOK,
     ...only('how many keys of the slot are where', '+cluster|countkeysinslot +select'),
     ...only('telling who is at work on an open slot', '+client|list'),
@@ -137,7 +139,12 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...moveOnlyFor('--rebalance'),
   ],
   reshard: [...LOOK, ...MOVE],
-  rebalance: [...LOOK, ...MOVE],
+  rebalance: [
+    ...LOOK,
+    ...MOVE,
+    ...only('--replicas', '+cluster|replicate'),
+    ...only('--primaries', '+cluster|failover'),
+  ],
   apply: [
     ...LOOK,
     ...LOCK,
@@ -168,6 +175,33 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('waiting for a node that is busy', '+ping'),
     ...JOIN_QUICKLY,
   ],
+  roll: [
+    ...LOOK,
+    ...LOCK,
+    ...needed('+cluster|failover'),
+    ...only('--allow-unserved: whether the node writes its keys to a file', '+config|get'),
+  ],
+  'config diff': [...LOOK, ...needed('+config|get')],
+  'config set': [...LOOK, ...LOCK, ...needed('+config|get +config|set'), ...only('--rewrite', '+config|rewrite')],
+  'acl list': [...LOOK, ...needed('+acl|list')],
+  'acl set': [...LOOK, ...LOCK, ...needed('+acl|setuser +acl|list'), ...SAVE_USERS],
+  'acl delete': [...LOOK, ...LOCK, ...needed('+acl|deluser +acl|list'), ...SAVE_USERS],
+  'functions list': [...LOOK, ...needed('+function|list', WITH_FUNCTIONS)],
+  'functions sync': [...LOOK, ...LOCK, ...needed('+function|list +function|dump +function|restore', WITH_FUNCTIONS)],
+  snapshot: LOOK,
+  diff: LOOK,
+  'replace-node': [
+    ...LOOK,
+    ...LOCK,
+    ...needed(
+      '+cluster|meet +cluster|set-config-epoch +cluster|replicate +cluster|failover +cluster|forget +cluster|reset',
+    ),
+    ...needed('+function|list', WITH_FUNCTIONS),
+    ...only('clusters with functions', '+function|dump +function|restore', WITH_FUNCTIONS),
+    ...only('waiting for a node that is busy', '+ping'),
+    ...only('telling whether clients are still at the node', '+client|list'),
+    ...JOIN_QUICKLY,
+  ],
   'set-timeout': [
     ...LOOK,
     ...LOCK,
@@ -179,6 +213,14 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...MOVE,
     ...seldom('nobody owns a slot, or several do', '+cluster|addslots +cluster|delslots'),
     ...seldom('a replica takes over', '+cluster|failover'),
+  ],
+  heal: [
+    ...LOOK,
+    ...LOCK,
+    ...needed('+cluster|countkeysinslot +cluster|setslot +cluster|bumpepoch'),
+    ...seldom('replicas of others answer, and are to know at once', '+cluster|meet'),
+    ...only('whether a node has several databases', '+config|get'),
+    ...only('keys that servers do not show', '+command|info', WITH_FUNCTIONS),
   ],
   import: [
     ...LOOK,

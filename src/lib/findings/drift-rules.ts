@@ -1,7 +1,8 @@
 /** What should be alike on all nodes, and is not? Only nodes that told of it are compared. */
-import type {ClusterNode, ServerInfo, Topology} from '../topology/model.ts'
-import type {ClusterDetails, NodeDetails, Told} from '../topology/node-details.ts'
+import {type ClusterNode, formatAddress, type ServerInfo, type Topology} from '../topology/model.ts'
+import {type ClusterDetails, type NodeDetails, toldValue} from '../topology/node-details.ts'
 import {listNodes, seedAddress} from '../topology/queries.ts'
+import {type Difference, findDifferences, MISSING} from './differences.ts'
 import type {Finding, Having} from './finding.ts'
 import {groupNodes, type NodeGroup} from './group-nodes.ts'
 
@@ -60,19 +61,14 @@ export function configDrift(topology: Topology, details: ClusterDetails): readon
         slots: [],
         evidence: evidenceOf(setting, groups),
         suggestions: /^[\w.-]+$/.test(common.value)
-          ? [
-              `rcluster call ${seedAddress(topology)} -- CONFIG SET ${setting} ${common.value}`,
-              `rcluster call ${seedAddress(topology)} -- CONFIG REWRITE`,
-            ]
-          : [`Set ${setting} alike on all nodes, with CONFIG SET and CONFIG REWRITE`],
+          ? [`rcluster config set ${seedAddress(topology)} ${setting} ${common.value} --rewrite`]
+          : [`Set it alike on all nodes: rcluster config set ${seedAddress(topology)} ${setting} VALUE --rewrite`],
         setting,
         values: havings(groups),
       } satisfies Finding,
     ]
   })
 }
-
-const MISSING = 'missing'
 
 export function functionDrift(topology: Topology, details: ClusterDetails): readonly Finding[] {
   return differing(topology.nodes, details, 'libraries').map(({name, groups}): Finding => {
@@ -85,12 +81,24 @@ export function functionDrift(topology: Topology, details: ClusterDetails): read
       evidence: groups.map(
         ({value, nodes}) => `${name} ${value === MISSING ? 'missing' : value.slice(0, 12)} on ${listNodes(nodes)}`,
       ),
-      suggestions: [
-        `Load it on every primary: rcluster call ${seedAddress(topology)} --primaries -x -- FUNCTION LOAD REPLACE < FILE`,
-      ],
+      suggestions: [adviceOnLibrary(topology, groups)],
       library: name,
     }
   })
+}
+
+/** Copied where it is missing; whose code counts where it differs, only people know. */
+function adviceOnLibrary(topology: Topology, groups: readonly NodeGroup[]): string {
+  const sync = `rcluster functions sync ${seedAddress(topology)}`
+  const isConflict = groups.filter(({value}) => value !== MISSING).length > 1
+  return isConflict ? `Copy it from the node that has it right: ${sync} --from ${holder(groups)} --replace` : sync
+}
+
+/** One of the nodes that have it most alike, a primary before a replica. */
+function holder(groups: readonly NodeGroup[]): string {
+  const nodes = groups.find(({value}) => value !== MISSING)?.nodes ?? []
+  const node = nodes.find(({role}) => role === 'primary') ?? nodes[0]
+  return node ? formatAddress(node.address) : 'NODE'
 }
 
 /** The rules of a user are written in other words by other versions: they are compared among nodes of one version. */
@@ -103,7 +111,7 @@ export function aclDrift(topology: Topology, details: ClusterDetails): readonly 
     const users = toldValue(details.nodes.get(node.id)?.users)
     return users && new Map([...users.keys()].map((name) => [name, 'there']))
   }
-  for (const {name, groups} of differingBy(topology.nodes, isThere)) if (!found.has(name)) found.set(name, groups)
+  for (const {name, groups} of findDifferences(topology.nodes, isThere)) if (!found.has(name)) found.set(name, groups)
   return [...found].map(([user, groups]): Finding => {
     return {
       id: 'acl-drift',
@@ -116,7 +124,8 @@ export function aclDrift(topology: Topology, details: ClusterDetails): readonly 
           `user ${user} ${value === MISSING ? 'missing' : 'with the same rules and passwords'} on ${listNodes(nodes)}`,
       ),
       suggestions: [
-        `Make the user alike everywhere: ACL SETUSER on each node, or the same aclfile, then rcluster call ${seedAddress(topology)} -- ACL LOAD`,
+        `See what differs: rcluster acl list ${seedAddress(topology)}`,
+        `Make it alike, as on the node that has it right: rcluster acl set ${seedAddress(topology)} ${/^[\w.-]+$/.test(user) ? user : 'USER'} --from ${holder(groups)} --save`,
       ],
       user,
     }
@@ -128,7 +137,7 @@ export function moduleDrift(topology: Topology): readonly Finding[] {
   const modulesOf = ({reach}: ClusterNode): ReadonlyMap<string, string> | undefined =>
     reach.kind === 'reached' && isTold(reach.view.serverInfo) ? reach.view.serverInfo.moduleVersions : undefined
   return groupNodes(topology.nodes, versionOf).flatMap(({nodes: alike}) =>
-    differingBy(alike, modulesOf).map(({name, groups}): Finding => {
+    findDifferences(alike, modulesOf).map(({name, groups}): Finding => {
       const who = groups.map(
         ({value, nodes}) => `${value === MISSING ? 'not' : `version ${value}`} on ${listNodes(nodes, 3)}`,
       )
@@ -162,36 +171,12 @@ export function settingOf(details: ClusterDetails, setting: string): (node: Clus
   return ({id}) => toldValue(details.nodes.get(id)?.settings)?.get(setting)
 }
 
-export function toldValue<T>(told: Told<T> | undefined): T | undefined {
-  return told && 'value' in told ? told.value : undefined
-}
-
-interface Differing {
-  readonly name: string
-  readonly groups: readonly NodeGroup[]
-}
-
 function differing(
   nodes: readonly ClusterNode[],
   details: ClusterDetails,
   kind: Exclude<keyof NodeDetails, 'settings'>,
-): Differing[] {
-  return differingBy(nodes, ({id}) => toldValue(details.nodes.get(id)?.[kind]))
-}
-
-/** Names that do not have one value on all nodes that told of theirs, in order. */
-function differingBy(
-  nodes: readonly ClusterNode[],
-  told: (node: ClusterNode) => ReadonlyMap<string, string> | undefined,
-): Differing[] {
-  const names = new Set(nodes.flatMap((node) => [...(told(node)?.keys() ?? [])]))
-  return [...names].sort().flatMap((name) => {
-    const groups = groupNodes(nodes, (node) => {
-      const values = told(node)
-      return values && (values.get(name) ?? MISSING)
-    })
-    return groups.length > 1 ? [{name, groups}] : []
-  })
+): Difference[] {
+  return findDifferences(nodes, ({id}) => toldValue(details.nodes.get(id)?.[kind]))
 }
 
 /** "5000 ms on 5 nodes, 15000 ms on 127.0.0.1:7003 (4b27b32c)" */

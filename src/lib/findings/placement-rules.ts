@@ -1,9 +1,9 @@
 /**
- * What does one lost host or zone take along? Hosts are what nodes announce; zones are what servers tell of themselves
- * (Valkey's availability-zone).
+ * What does one lost host or zone take along? Hosts are what nodes announce; zones are labels of the operator, or what
+ * servers tell of themselves (Valkey's availability-zone).
  */
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
-import {labelNode, listNodes, seedAddress} from '../topology/queries.ts'
+import {labelNode, listNodes, seedAddress, zoneOf} from '../topology/queries.ts'
 import type {Finding} from './finding.ts'
 import {groupNodes} from './group-nodes.ts'
 import {primariesWithSlots} from './shard-rules.ts'
@@ -11,7 +11,6 @@ import {primariesWithSlots} from './shard-rules.ts'
 type PlaceOf = (node: ClusterNode) => string | undefined
 
 const hostOf: PlaceOf = ({announced}) => announced.host || undefined
-const zoneOf: PlaceOf = ({reach}) => (reach.kind === 'reached' ? reach.view.serverInfo.availabilityZone : undefined)
 
 /** Not where all nodes are on one host: that is said of the quorum. */
 export function replicasOnPrimaryHost(topology: Topology): readonly Finding[] {

@@ -2,9 +2,9 @@
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type ServerInfo, type Topology} from '../topology/model.ts'
 import {movedNodes} from '../topology/moved-nodes.ts'
-import type {ClusterDetails} from '../topology/node-details.ts'
+import {type ClusterDetails, toldValue} from '../topology/node-details.ts'
 import {labelNode, listNodes, replicaLagBytes, replicaLagSeconds, seedAddress, slotsOf} from '../topology/queries.ts'
-import {settingOf, toldValue} from './drift-rules.ts'
+import {settingOf} from './drift-rules.ts'
 import type {Finding} from './finding.ts'
 import {primariesWithSlots} from './shard-rules.ts'
 import {nameSlots} from './slot-rules.ts'
@@ -130,7 +130,7 @@ export function persistenceOff(topology: Topology, details: ClusterDetails): rea
       nodes: primaries.map(({id}) => id).sort(),
       slots: [],
       evidence: isEverywhere ? [] : [`appendonly no and save "" on all of the shards of ${listNodes(primaries)}`],
-      suggestions: [`rcluster call ${seedAddress(topology)} -- CONFIG SET appendonly yes`],
+      suggestions: [`rcluster config set ${seedAddress(topology)} appendonly yes --rewrite`],
     },
   ]
 }

@@ -3,6 +3,7 @@ import {UsageError} from '../errors.ts'
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {formatAddress} from '../topology/model.ts'
 import {type PlaceableNode, type PlacedShard, placeShards} from './placement.ts'
+import {warnOfDomains} from './placement-warnings.ts'
 import type {CreatePlan} from './plan.ts'
 
 export interface CreateOptions {
@@ -73,53 +74,5 @@ function warningsAbout(shards: readonly PlacedShard[]): string[] {
   if (members.length === shards.length) {
     warnings.push('Without replicas, the slots of a lost node are lost with it.')
   }
-  const byHost = aboutDomain('host', ({address}) => address.host, shards)
-  const isOneHost = new Set(members.map(({address}) => address.host)).size === 1
-  return [...warnings, ...byHost, ...(isOneHost ? [] : aboutDomain('zone', ({zone}) => zone, shards))]
-}
-
-/** What is lost at once with a host, or a zone. */
-function aboutDomain(
-  name: 'host' | 'zone',
-  domainOf: (node: PlaceableNode) => string | undefined,
-  shards: readonly PlacedShard[],
-): string[] {
-  const members = shards.flatMap(({primary, replicas}) => [primary, ...replicas])
-  const domains = new Set(members.map(domainOf))
-  const [only] = domains
-  if (domains.size === 1) {
-    return only === undefined || members.length === 1
-      ? []
-      : [`All nodes are on one ${name}, ${only}: with it the whole cluster is lost.`]
-  }
-  const warnings: string[] = []
-  const together = shards.filter(({primary, replicas}) => replicas.some((replica) => areTogether(primary, replica)))
-  if (together.length > 0) {
-    warnings.push(`${amountOf(together, shards)} a replica on the ${name} of its primary: ${listOf(together)}.`)
-  }
-  const paired = shards.filter(({replicas}) =>
-    replicas.some((replica, index) => replicas.slice(index + 1).some((other) => areTogether(replica, other))),
-  )
-  if (paired.length > 0) warnings.push(`${amountOf(paired, shards)} two replicas on one ${name}: ${listOf(paired)}.`)
-  for (const domain of domains) {
-    const led = shards.filter(({primary}) => domainOf(primary) === domain).length
-    if (domain !== undefined && shards.length >= 3 && led * 2 >= shards.length) {
-      warnings.push(`The ${name} ${domain} has ${led} of ${shards.length} primaries: without it no majority is left.`)
-    }
-  }
-  return warnings
-
-  function areTogether(a: PlaceableNode, b: PlaceableNode): boolean {
-    return domainOf(a) !== undefined && domainOf(a) === domainOf(b)
-  }
-}
-
-function amountOf(some: readonly PlacedShard[], all: readonly PlacedShard[]): string {
-  return `${some.length} of ${all.length} shards ${some.length === 1 ? 'has' : 'have'}`
-}
-
-/** "10.0.0.1:7000, 10.0.0.2:7000 and 3 more" */
-function listOf(shards: readonly PlacedShard[]): string {
-  const names = shards.slice(0, 4).map(({primary}) => formatAddress(primary.address))
-  return shards.length > 4 ? `${names.join(', ')} and ${shards.length - 4} more` : names.join(', ')
+  return [...warnings, ...warnOfDomains(shards)]
 }

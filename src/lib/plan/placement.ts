@@ -2,13 +2,21 @@
  * Which node becomes what, so that one lost host takes as little along as possible? Deterministic: the order in which the
  * nodes were given decides between equals. Pure.
  */
-import type {NodeAddress, NodeId} from '../topology/model.ts'
+import type {ClusterNode, NodeAddress, NodeId} from '../topology/model.ts'
+import {hostOf, zoneOf} from '../topology/queries.ts'
 
 export interface PlaceableNode {
   readonly id: NodeId
   readonly address: NodeAddress
+  /** Where that is not the one of the address. */
+  readonly host?: string
   /** Failure domain above the host: a rack, an availability zone. */
-  readonly zone?: string
+  readonly zone?: string | undefined
+}
+
+/** A member, by the host at which the others know it. */
+export function placeable(node: ClusterNode): PlaceableNode {
+  return {id: node.id, address: node.address, host: hostOf(node), zone: zoneOf(node)}
 }
 
 export interface PlacedShard {
@@ -55,9 +63,14 @@ interface Seat {
 /** Rotations of three reach what swaps alone do not, but their number grows with the cube of the replicas. */
 const MOST_SEATS_FOR_THREE = 64
 
-/** Replicas of different shards change seats as long as that lowers the cost; ends, for the cost only falls. */
-export function improveByRotations(shards: readonly Seat['shard'][]): void {
-  const seats = shards.flatMap((shard) => shard.replicas.map((_, index): Seat => ({shard, index})))
+/** Replicas of different shards that may be moved change seats as long as that lowers the cost; ends, for the cost only falls. */
+export function improveByRotations(
+  shards: readonly Seat['shard'][],
+  isMovable: (replica: PlaceableNode) => boolean = () => true,
+): void {
+  const seats = shards.flatMap((shard) =>
+    shard.replicas.flatMap((replica, index): Seat[] => (isMovable(replica) ? [{shard, index}] : [])),
+  )
   for (let isBetter = true; isBetter; ) {
     isBetter = false
     for (const first of seats) {
@@ -124,14 +137,18 @@ function rotateIfBetter(seats: readonly Seat[]): boolean {
 export function costOf(primary: PlaceableNode, replicas: readonly PlaceableNode[]): number {
   let cost = 0
   for (const [index, replica] of replicas.entries()) {
-    if (replica.address.host === primary.address.host) cost += COST.hostWithPrimary
+    if (sharesHost(replica, primary)) cost += COST.hostWithPrimary
     if (sharesZone(replica, primary)) cost += COST.zoneWithPrimary
     for (const other of replicas.slice(index + 1)) {
-      if (replica.address.host === other.address.host) cost += COST.hostWithReplica
+      if (sharesHost(replica, other)) cost += COST.hostWithReplica
       if (sharesZone(replica, other)) cost += COST.zoneWithReplica
     }
   }
   return cost
+}
+
+function sharesHost(a: PlaceableNode, b: PlaceableNode): boolean {
+  return (a.host ?? a.address.host) === (b.host ?? b.address.host)
 }
 
 function sharesZone(a: PlaceableNode, b: PlaceableNode): boolean {

@@ -1,10 +1,12 @@
 /** What does a saved plan hold? The envelope, and the plan of each command. Plain data; schemas/plan-v1.json says the same. */
 import type {NodeId} from '../topology/model.ts'
 import type {ClusterSketch} from './cluster-sketch.ts'
+import type {PlacementPlan} from './even-replicas.ts'
 import type {FailoverPlan} from './failover.ts'
 import type {ImportPlan} from './import.ts'
 import type {CreatePlan, JoinPlan, MovePlan, RemovalPlan} from './plan.ts'
 import type {RepairPlan} from './repair-plan.ts'
+import type {ReplacePlan} from './replace.ts'
 import type {ReplicatePlan} from './replicate.ts'
 
 export const PLAN_FORMAT = 'rcluster-plan'
@@ -61,6 +63,8 @@ export type SavedPlan =
   | ShrinkPlan
   | RepairPlan
   | FailoverPlan
+  | ReplacePlan
+  | PlacementPlan
   | ReplicatePlan
   | ForgetPlan
   | TimeoutPlan
@@ -75,6 +79,7 @@ export type SavedCommand =
   | 'del-node'
   | 'fix'
   | 'failover'
+  | 'replace-node'
   | 'replicate'
   | 'forget'
   | 'set-timeout'

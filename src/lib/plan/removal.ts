@@ -4,8 +4,9 @@ import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {labelNode, listNodes, primaries, replicasOf, slotsOf} from '../topology/queries.ts'
 import {requireNothingOnTheWay} from './on-the-way.ts'
+import {placeable} from './placement.ts'
 import type {RemovalPlan} from './plan.ts'
-import {quietestPrimary} from './quietest-primary.ts'
+import {homesOf, quietestHome} from './quietest-primary.ts'
 
 /**
  * @throws RefusedError 'node-has-slots' when a victim owns slots, 'open-slots' when one is on its way to a victim that
@@ -26,21 +27,19 @@ export function planRemoval(topology: Topology, {victims}: {readonly victims: re
 
   const staying = primaries(topology).filter(({id, reach}) => !leaving.has(id) && reach.kind === 'reached')
   const withSlots = staying.filter(({id}) => slotsOf(topology, id).length > 0)
-  const load = new Map<NodeId, number>(
-    staying.map(({id}) => [id, replicasOf(topology, id).filter((replica) => !leaving.has(replica.id)).length]),
-  )
+  const homes = homesOf(topology, withSlots.length > 0 ? withSlots : staying, ({id}) => !leaving.has(id))
   const followers = nodes.flatMap(({id}) => replicasOf(topology, id).filter((replica) => !leaving.has(replica.id)))
   const orphans = followers.filter(({reach}) => reach.kind === 'reached').sort((a, b) => (a.id < b.id ? -1 : 1))
   const lost = followers.filter(({reach}) => reach.kind === 'unreachable')
   const rehomed = orphans.map((replica) => {
-    const home = quietestPrimary(withSlots.length > 0 ? withSlots : staying, load, replica.address.host)
+    const home = quietestHome(homes, placeable(replica))
     if (!home) {
       throw new UsageError(`no primary is left that ${labelNode(replica)} could follow`, {
         suggestions: ['remove that replica, too'],
       })
     }
-    load.set(home.id, (load.get(home.id) ?? 0) + 1)
-    return {id: replica.id, address: formatAddress(replica.address), primaryId: home.id}
+    home.replicas.push(placeable(replica))
+    return {id: replica.id, address: formatAddress(replica.address), primaryId: home.primary.id}
   })
   return {
     version: 1,

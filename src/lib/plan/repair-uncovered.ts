@@ -42,13 +42,17 @@ function offsetOf({reach}: ClusterNode): number {
   return reach.kind === 'reached' ? (reach.view.serverInfo.replicationOffset ?? 0) : 0
 }
 
-/** One verdict a slot; `facts`: of slots without an owner that answers. Empty where no primary answers. */
+/**
+ * One verdict a slot; `facts`: of slots without an owner that answers. Empty where no primary answers. `heirs`: who may get
+ * slots of which no trace tells where they belong, instead of all primaries.
+ */
 export function repairsOfUncovered(
   topology: Topology,
   facts: readonly SlotFacts[],
   intended: ReadonlyMap<number, SlotMove>,
+  heirs?: readonly NodeId[],
 ): {slot: number; verdict: Verdict}[] {
-  const candidates = candidatesFor(topology)
+  const candidates = heirs ?? candidatesFor(topology)
   if (candidates.length === 0) return []
   const placed = new Map<number, {owner: NodeId; why: string}>()
   for (const one of facts) {

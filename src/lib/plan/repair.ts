@@ -37,6 +37,8 @@ export interface RepairOptions {
   readonly takesBackUnopened?: boolean | undefined
   /** Slots that are marked as importing on a node only to keep stray keys in sight: no move is meant. */
   readonly strayMarks?: StrayMarks | undefined
+  /** Who may get slots that are lost; undefined: all primaries. */
+  readonly heirs?: readonly NodeId[] | undefined
 }
 
 /**
@@ -81,7 +83,7 @@ export function planRepairs(topology: Topology, evidence: KeyEvidence, options: 
   const uncovered = facts.filter((one) => !isReached(one.owner, 'primary') && !isHeld(one))
   const owned = facts.filter(({owner}) => isReached(owner, 'primary'))
   const verdicts = [
-    ...repairsOfUncovered(topology, uncovered, intended),
+    ...repairsOfUncovered(topology, uncovered, intended, options.heirs),
     ...owned.flatMap((one) =>
       repairsOfOwned(topology, one, (one.owner as ClusterNode).id, intended.get(one.slot), options).map((verdict) => ({
         slot: one.slot,

@@ -36,7 +36,7 @@ import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
 import type {Argument} from './encode-command.ts'
 import {Login} from './logins.ts'
-import {detailCommands, nodeDetails} from './node-details.ts'
+import {detailCommands, nodeDetails, settingsIn} from './node-details.ts'
 import type {Reply} from './replies.ts'
 import {
   bytesIn,
@@ -470,6 +470,10 @@ export class NodeClient implements NodePort {
     })
   }
 
+  async readSettings(pattern: string): Promise<ReadonlyMap<string, string>> {
+    return this.#ask(['CONFIG', 'GET', pattern], settingsIn)
+  }
+
   async writeConfig(name: string, value: string): Promise<void> {
     await this.#ask(['CONFIG', 'SET', name, value], okIn)
   }
@@ -521,9 +525,23 @@ export class NodeClient implements NodePort {
     return this.#ask(['ACL', 'LIST'], (reply) => listIn(reply).map(textIn))
   }
 
-  async writeUser(line: string): Promise<void> {
-    const [, name = '', ...rules] = line.split(' ')
-    await this.#control.call(['ACL', 'SETUSER', name, 'reset', ...rules])
+  async setUser(name: string, rules: readonly string[]): Promise<void> {
+    await this.#ask(['ACL', 'SETUSER', name, ...rules], okIn)
+  }
+
+  async deleteUser(name: string): Promise<void> {
+    await this.#ask(['ACL', 'DELUSER', name], countIn)
+  }
+
+  async saveUsers(): Promise<'aclfile' | 'config'> {
+    try {
+      await this.#ask(['ACL', 'SAVE'], okIn)
+      return 'aclfile'
+    } catch (error) {
+      if (!(error instanceof NodeError && /not configured to use an ACL file/i.test(error.message))) throw error
+    }
+    await this.rewriteConfig()
+    return 'config'
   }
 
   async openSnapshot(options: SnapshotOptions): Promise<Snapshot> {

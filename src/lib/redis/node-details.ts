@@ -1,12 +1,12 @@
 /** How are a node's details asked for, and what do the answers say? What is secret in them becomes a digest at once. Pure. */
-import {createHash, createHmac, randomBytes} from 'node:crypto'
+import {createHash} from 'node:crypto'
 import {NodeError} from '../errors.ts'
 import type {DetailsWanted, NodeDetails, Told} from '../topology/node-details.ts'
+import {digestSecret} from '../topology/secret-digest.ts'
+import {isSecretSetting} from '../topology/settings.ts'
+import {sketchUser} from '../topology/user-rules.ts'
 import type {Reply} from './replies.ts'
 import {listIn, textIn} from './reply-shapes.ts'
-
-/** Of this process: digests of password hashes are of no use to who comes to see them. */
-const KEY = randomBytes(32)
 
 /** One by one, for servers before 7 take one name a CONFIG GET, and a pattern brings passwords along. */
 export function detailCommands({settings, libraries, users}: DetailsWanted): readonly string[][] {
@@ -21,7 +21,7 @@ export function detailCommands({settings, libraries, users}: DetailsWanted): rea
 export function nodeDetails(wanted: DetailsWanted, answers: readonly (Reply | NodeError)[]): NodeDetails {
   const rest = answers.slice(wanted.settings.length)
   return {
-    settings: settingsIn(wanted.settings, answers),
+    settings: namedSettings(wanted.settings, answers),
     libraries: wanted.libraries ? librariesIn(rest[0]) : NOT_ASKED,
     users: wanted.users ? usersIn(rest[wanted.libraries ? 1 : 0]) : NOT_ASKED,
   }
@@ -29,7 +29,18 @@ export function nodeDetails(wanted: DetailsWanted, answers: readonly (Reply | No
 
 const NOT_ASKED = {unknown: 'it was not asked'}
 
-function settingsIn(names: readonly string[], answers: readonly (Reply | NodeError)[]): NodeDetails['settings'] {
+/** CONFIG GET of a pattern. */
+export function settingsIn(reply: Reply): ReadonlyMap<string, string> {
+  const words = listIn(reply).map(textIn)
+  const settings = new Map<string, string>()
+  for (let at = 0; at + 1 < words.length; at += 2) {
+    const [name = '', value = ''] = words.slice(at, at + 2)
+    settings.set(name, isSecretSetting(name) && value !== '' ? digestSecret(value) : value)
+  }
+  return settings
+}
+
+function namedSettings(names: readonly string[], answers: readonly (Reply | NodeError)[]): NodeDetails['settings'] {
   const settings = new Map<string, string>()
   for (const [index, name] of names.entries()) {
     const told = read('CONFIG GET', answers[index], (reply) => {
@@ -60,40 +71,9 @@ function librariesIn(answer: Reply | NodeError | undefined): NodeDetails['librar
 
 function usersIn(answer: Reply | NodeError | undefined): NodeDetails['users'] {
   return read('ACL LIST', answer, (reply) => {
-    const users = listIn(reply).map((line): [string, string] => {
-      const [, name = '', ...rules] = textIn(line).split(' ')
-      return [
-        name,
-        createHmac('sha256', KEY)
-          .update(JSON.stringify(inOneOrder(rules)))
-          .digest('hex'),
-      ]
-    })
-    return new Map(users)
+    const users = listIn(reply).map((line) => sketchUser(textIn(line)))
+    return new Map(users.map(({name, digest}) => [name, digest]))
   })
-}
-
-/**
- * Equal for rules that mean the same. Passwords, keys, channels and single commands stand in the order in which they were
- * set, and the commands of Redis 7.0 in one that differs from process to process. Where they stand beside categories
- * matters: those apply in order.
- */
-function inOneOrder(rules: readonly string[]): string[] {
-  const runs: {kind: string; words: string[]}[] = []
-  for (const word of rules) {
-    const kind = kindOf(word)
-    const last = runs.at(-1)
-    if (kind !== '' && last?.kind === kind) last.words.push(word)
-    else runs.push({kind, words: [word]})
-  }
-  return runs.flatMap(({words}) => words.sort())
-}
-
-/** '': what keeps its place. */
-function kindOf(word: string): string {
-  if (/^[+-][^@]/.test(word)) return 'command'
-  if (/^[~%]/.test(word)) return 'key'
-  return /^[#&]/.test(word) ? (word[0] as string) : ''
 }
 
 function read<T>(command: string, answer: Reply | NodeError | undefined, parse: (reply: Reply) => T): Told<T> {

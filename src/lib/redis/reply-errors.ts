@@ -32,6 +32,8 @@ const FAILURES: readonly (readonly [RegExp, NodeFailure])[] = [
 const FROM_TARGET = /^ERR Target instance replied with error: /i
 /** Servers repeat the words of a command that they do not know, and those of AUTH and MIGRATE hold the password. */
 const REPEATED_WORDS = /,? with args beginning with:.*/is
+/** In what ACL SETUSER says of a rule that it does not take. */
+const PASSWORD_HASH = /#[0-9a-f]{64}/gi
 
 /**
  * `text` is the reply without the leading "-". Control characters of the server's text do not survive, nor do words of
@@ -41,7 +43,7 @@ export function replyError(address: string, text: string): NodeError {
   const isFromTarget = FROM_TARGET.test(text)
   const inner = text.replace(FROM_TARGET, '')
   const failure = FAILURES.find(([pattern]) => pattern.test(inner))?.[1] ?? 'rejected'
-  const told = text.replace(REPEATED_WORDS, '')
+  const told = text.replace(REPEATED_WORDS, '').replace(PASSWORD_HASH, '#…')
   // After its first sentence a DENIED goes on with a page of advice for who runs the server.
   const shown = failure === 'protected' ? told.replace(/\. .*/s, '') : told
   return new NodeError(failure, address, `${address} answered: ${withoutControls(shown)}`, {isFromTarget})

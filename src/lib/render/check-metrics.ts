@@ -5,7 +5,7 @@ import {RULE_BOOK} from '../findings/rule-book.ts'
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type ServerInfo, type Topology} from '../topology/model.ts'
-import {keysOf, replicaLagBytes, replicaLagSeconds, slotsOf} from '../topology/queries.ts'
+import {keysOf, replicaLagBytes, replicaLagSeconds, slotsOf, zoneOf} from '../topology/queries.ts'
 import {clean} from './clean.ts'
 import type {MetricFamily, Sample} from './open-metrics.ts'
 
@@ -134,12 +134,13 @@ function nodeFamilies(topology: Topology): MetricFamily[] {
 function describe(node: ClusterNode): Record<string, string> {
   const {reach, role, announced, primaryId} = node
   const info = reach.kind === 'reached' ? reach.view.serverInfo : undefined
+  const zone = zoneOf(node)
   return {
     role,
     host: clean(announced.host),
     ...(primaryId === undefined ? {} : {primary: primaryId}),
     ...(info?.version ? {server: info.flavour, version: clean(info.version)} : {}),
-    ...(info?.availabilityZone ? {zone: clean(info.availabilityZone)} : {}),
+    ...(zone ? {zone: clean(zone)} : {}),
   }
 }
 

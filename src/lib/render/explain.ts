@@ -2,7 +2,7 @@
 import type {Finding} from '../findings/finding.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {keysOf, labelId, labelNode, slotsOf} from '../topology/queries.ts'
+import {keysOf, labelId, labelNode, slotsOf, zoneOf} from '../topology/queries.ts'
 import type {NodeOpinion, OwnerOpinion} from '../topology/views-about.ts'
 import {formatBytes, formatCount, formatShort, plural} from './amounts.ts'
 import {clean} from './clean.ts'
@@ -126,10 +126,11 @@ export function renderNodeExplanation(facts: NodeExplanation, topology: Topology
     info?.usedMemoryBytes === undefined ? '' : formatBytes(info.usedMemoryBytes),
     info?.opsPerSecond === undefined ? '' : `${formatShort(info.opsPerSecond)} ops/s`,
   ]
+  const zone = zoneOf(node)
   const places = [
     isSame(node) ? '' : `announces ${formatAddress(node.announced)}`,
     node.hostname ? `hostname ${node.hostname}` : '',
-    info?.availabilityZone ? `zone ${info.availabilityZone}` : '',
+    zone ? `zone ${zone}` : '',
   ]
   const lines = [
     line(

@@ -6,7 +6,7 @@
 import type {Finding} from '../findings/finding.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
-import {keysOf, labelId, replicaLagBytes} from '../topology/queries.ts'
+import {keysOf, labelId, replicaLagBytes, zoneOf} from '../topology/queries.ts'
 import type {SlotHeat} from '../topology/slot-heat.ts'
 import {formatBytes, formatCount, formatMoment, formatShort, plural} from './amounts.ts'
 import {describeHeat, formatLoad, formatShare, hottestSlots, loadByOwner} from './heat-scale.ts'
@@ -119,10 +119,10 @@ function nodeTable(topology: Topology): string[] {
     has(({hostname}) => hostname) && {title: 'Hostname', kind: 'name', text: ({hostname}) => hostname ?? ''},
     {title: 'ID', kind: 'id', text: ({id}) => id.slice(0, 8)},
     {title: 'Role', kind: 'fix', text: ({role}) => role},
-    has((node) => infoOf(node)?.availabilityZone) && {
+    has(zoneOf) && {
       title: 'Zone',
       kind: 'some',
-      text: (node) => infoOf(node)?.availabilityZone ?? '',
+      text: (node) => zoneOf(node) ?? '',
     },
     {title: 'Slots', kind: 'n', text: ({role, ranges}) => (role === 'primary' ? String(countSlots(ranges)) : '')},
     {title: 'Ranges', kind: 'some', text: ({ranges}) => renderRanges(ranges, 48)},

@@ -3,7 +3,7 @@
 import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {keysOf, replicaLagBytes, replicaLagSeconds} from '../topology/queries.ts'
+import {keysOf, replicaLagBytes, replicaLagSeconds, zoneOf} from '../topology/queries.ts'
 import {nodeState} from './topology.ts'
 
 export interface NodeDocument {
@@ -100,6 +100,6 @@ function nodeDocument(node: ClusterNode, topology: Topology): NodeDocument {
     opsPerSecond: info?.opsPerSecond ?? null,
     server: info?.flavour ?? null,
     version: info?.version ?? null,
-    availabilityZone: info?.availabilityZone ?? null,
+    availabilityZone: zoneOf(node) ?? null,
   }
 }

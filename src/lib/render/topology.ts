@@ -4,7 +4,7 @@ import {SLOT_COUNT} from '../slots/slot.ts'
 import {countSlots, formatRanges, rangesFromSlots, type SlotRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import {isSameAddress} from '../topology/inside-address.ts'
 import {type ClusterNode, formatAddress, type NodeView, type Topology} from '../topology/model.ts'
-import {keysOf, replicaLagBytes, replicaLagSeconds, seedAddress} from '../topology/queries.ts'
+import {keysOf, replicaLagBytes, replicaLagSeconds, seedAddress, zoneOf} from '../topology/queries.ts'
 import {formatBytes, formatCount, formatShort, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -32,7 +32,7 @@ export function renderHeadline(topology: Topology): string {
   const leading = topology.shards.flatMap(({primary}) => viewOf(primary) ?? [])
   const memory = sum(leading.map(({serverInfo}) => serverInfo.usedMemoryBytes))
   const ops = sum(views.map(({serverInfo}) => serverInfo.opsPerSecond))
-  const zones = new Set(views.map(({serverInfo}) => serverInfo.availabilityZone).filter(Boolean))
+  const zones = new Set(topology.nodes.map(zoneOf).filter(Boolean))
   return [
     `${plural(topology.nodes.length, 'node')} in ${plural(topology.shards.length, 'shard')}`,
     zones.size > 0 ? plural(zones.size, 'zone') : '',
@@ -118,10 +118,10 @@ function nodeColumns(topology: Topology, style: Style): readonly NodeColumn[] {
       expendable: 6,
       cell: (_, info) => amount(info?.opsPerSecond, formatShort),
     },
-    infos.some(({availabilityZone}) => availabilityZone) && {
+    topology.nodes.some(zoneOf) && {
       title: 'Zone',
       expendable: 3,
-      cell: (_, info) => clean(info?.availabilityZone ?? '').slice(0, 24),
+      cell: (node) => clean(zoneOf(node) ?? '').slice(0, 24),
     },
     isMixed && {title: 'Version', expendable: 4, cell: (_, info) => clean(info?.version ?? '?')},
     {

@@ -2,8 +2,6 @@
  * How is a plan kept in a file, and read back? Written whole or not at all, private to the user; read only when every part
  * of it makes sense, else a UsageError names the file and the place in it.
  */
-import {closeSync, fstatSync, lstatSync, openSync, readFileSync} from 'node:fs'
-import path from 'node:path'
 import type {ValidateFunction} from 'ajv'
 import {UsageError} from '../errors.ts'
 import {fingerprintOf} from '../plan/cluster-sketch.ts'
@@ -11,41 +9,20 @@ import type {SlotMove} from '../plan/plan.ts'
 import {PLAN_FORMAT, PLAN_VERSION, type PlanFile, type SavedCommand} from '../plan/plan-file.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import type {NodeId} from '../topology/model.ts'
+import {type FileKind, firstError, parseDocument, readWhole, requireReplaceable} from './format-file.ts'
 import {writeWhole} from './write-whole.ts'
 
-/** A thousand nodes and all slots are about 3 MB. */
-const MOST_BYTES = 64 * 2 ** 20
+const PLAN: FileKind = {
+  format: PLAN_FORMAT,
+  version: PLAN_VERSION,
+  noun: 'plan',
+  madeBy: 'A plan is written by --out FILE',
+  seeWith: (file) => `See what it does: rcluster apply ${file} --dry-run`,
+}
 
-/**
- * May a plan be written there? To be asked before the work of planning.
- * @throws UsageError for a folder that is not there, a file that is no plan, and, without `isReplacing`, for any file.
- */
+/** May a plan be written there? To be asked before the work of planning. @throws as `requireReplaceable` */
 export function requireWritable(file: string, isReplacing: boolean): void {
-  const folder = path.dirname(file)
-  if (!statOf(folder)?.isDirectory()) throw new UsageError(`--out ${file}: there is no folder ${folder}`)
-  const there = statOf(file)
-  if (!there) return
-  if (!there.isFile() || !looksLikePlan(file)) {
-    throw new UsageError(`--out ${file}: there is something else than a plan, which is not overwritten`, {
-      suggestions: ['Name another file'],
-    })
-  }
-  if (isReplacing) return
-  throw new UsageError(`--out ${file}: there is a plan already`, {
-    suggestions: [`See what it does: rcluster apply ${file} --dry-run`, 'Add --yes to overwrite it'],
-  })
-}
-
-function statOf(file: string): ReturnType<typeof lstatSync> | undefined {
-  return lstatSync(file, {throwIfNoEntry: false})
-}
-
-function looksLikePlan(file: string): boolean {
-  try {
-    return (JSON.parse(readText(file)) as {format?: unknown} | null)?.format === PLAN_FORMAT
-  } catch {
-    return false
-  }
+  requireReplaceable(file, isReplacing, PLAN)
 }
 
 /** @throws UsageError with what the file system says. */
@@ -66,55 +43,16 @@ export function formatPlanFile(plan: PlanFile): string {
 
 /** @throws UsageError that names the file and the place in it. */
 export async function readPlanFile(file: string): Promise<PlanFile> {
-  let text: string
-  try {
-    text = readText(file)
-  } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`, {cause: error})
-  }
-  return parsePlanFile(text, file)
-}
-
-function readText(file: string): string {
-  const handle = openSync(file, 'r')
-  try {
-    const stat = fstatSync(handle)
-    if (!stat.isFile()) throw new Error('it is no file')
-    if (stat.size > MOST_BYTES) throw new Error(`${stat.size} bytes are no plan`)
-    return readFileSync(handle, 'utf8')
-  } finally {
-    closeSync(handle)
-  }
+  return parsePlanFile(readWhole(file, PLAN), file)
 }
 
 /** As `readPlanFile`; `file` is what it is called in errors. */
 export async function parsePlanFile(text: string, file: string): Promise<PlanFile> {
-  let document: unknown
-  try {
-    document = JSON.parse(text)
-  } catch (error) {
-    // The parser quotes what it stumbles on: the file may be anything, and hold anything.
-    const place = /at position \d+( \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0]
-    throw new UsageError(`${file} is no plan, or a damaged one: it is not JSON${place ? `, ${place}` : ''}`)
-  }
-  const {format, version, madeBy} = (document ?? {}) as {format?: unknown; version?: unknown; madeBy?: unknown}
-  if (format !== PLAN_FORMAT) {
-    throw new UsageError(`${file} is no plan of rcluster`, {suggestions: ['A plan is written by --out FILE']})
-  }
-  if (typeof version === 'number' && version > PLAN_VERSION) {
-    throw new UsageError(`${file} is a plan of version ${version}, of which this rcluster knows nothing`, {
-      suggestions: [`Use the rcluster that made it${typeof madeBy === 'string' ? `: ${madeBy}` : ''}`],
-    })
-  }
+  const document = parseDocument(text, file, PLAN)
   const validate = await validator()
   if (!validate(document)) {
-    // "if" and "allOf" only say that what stands within them failed.
-    const errors = (validate.errors ?? []).filter(({keyword}) => keyword !== 'if')
-    const [first] = errors
-    const allowed = (first?.params as {allowedValues?: readonly unknown[]} | undefined)?.allowedValues
-    const extra = (first?.params as {additionalProperty?: string} | undefined)?.additionalProperty
-    const tail = allowed ? `: ${allowed.join(', ')}` : extra === undefined ? '' : `: "${extra}"`
-    throw damaged(file, first?.instancePath ?? '', `${first?.message ?? 'is not as it has to be'}${tail}`)
+    const {place, problem} = firstError(validate.errors)
+    throw damaged(file, place, problem)
   }
   const plan = document as PlanFile
   requireSense(plan, file)

@@ -79,6 +79,8 @@ export interface ServerInfo {
   readonly version: string
   /** New with every start of the server. */
   readonly runId?: string | undefined
+  /** Whole seconds since that start. */
+  readonly uptimeSeconds?: number | undefined
   readonly isClusterEnabled: boolean
   readonly isLoading: boolean
   readonly usedMemoryBytes: number | undefined
@@ -165,6 +167,8 @@ export interface ClusterNode {
   readonly flags: ReadonlySet<NodeFlag>
   readonly ranges: SlotRanges
   readonly reach: Reach
+  /** As the operator labelled it; see `zoneOf`. */
+  readonly zone?: string | undefined
 }
 
 /** A primary and its replicas. Replicas whose primary is unknown have no shard. */

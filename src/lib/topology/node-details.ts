@@ -5,6 +5,10 @@ import type {NodeId} from './model.ts'
 /** A fact, or why it is not known, in words that fit every node with the same trouble. */
 export type Told<T> = {readonly value: T} | {readonly unknown: string}
 
+export function toldValue<T>(told: Told<T> | undefined): T | undefined {
+  return told && 'value' in told ? told.value : undefined
+}
+
 export interface NodeDetails {
   /** By name; without those that the server does not have. */
   readonly settings: Told<ReadonlyMap<string, string>>

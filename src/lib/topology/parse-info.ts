@@ -35,6 +35,7 @@ export function parseServerInfo(text: string): ServerInfo {
     flavour: isValkey ? 'valkey' : 'redis',
     version: fields.get(isValkey ? 'valkey_version' : 'redis_version') ?? '',
     runId: fields.get('run_id') || undefined,
+    uptimeSeconds: numberOf(fields.get('uptime_in_seconds')),
     isClusterEnabled: fields.get('cluster_enabled') !== '0',
     isLoading: fields.get('loading') === '1' || fields.get('async_loading') === '1',
     usedMemoryBytes: numberOf(fields.get('used_memory')),
@@ -62,6 +63,27 @@ export function parseServerInfo(text: string): ServerInfo {
     ),
     persistenceFaults: PERSISTENCE_FIELDS.filter(([field]) => fields.get(field) === 'err').map(([, fault]) => fault),
   }
+}
+
+/** How far a replica is with its first copy. */
+export interface CopyProgress {
+  readonly stage: 'received' | 'loaded'
+  /** 0 … 1; undefined where the primary sends while it makes the data, and so cannot tell how much there will be. */
+  readonly fraction: number | undefined
+  readonly bytes: number
+}
+
+/** Of INFO; undefined when no copy is under way. */
+export function parseCopyProgress(text: string): CopyProgress | undefined {
+  const fields = fieldsOf(text)
+  const ratio = (part: number, whole: number): number | undefined => (whole > 0 ? Math.min(1, part / whole) : undefined)
+  if (fields.get('loading') === '1') {
+    const bytes = numberOf(fields.get('loading_loaded_bytes')) ?? 0
+    return {stage: 'loaded', bytes, fraction: ratio(bytes, numberOf(fields.get('loading_total_bytes')) ?? 0)}
+  }
+  if (fields.get('master_sync_in_progress') !== '1') return undefined
+  const bytes = numberOf(fields.get('master_sync_read_bytes')) ?? 0
+  return {stage: 'received', bytes, fraction: ratio(bytes, numberOf(fields.get('master_sync_total_bytes')) ?? 0)}
 }
 
 const PERSISTENCE_FIELDS: readonly (readonly [string, PersistenceFault])[] = [

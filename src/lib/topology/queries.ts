@@ -165,6 +165,16 @@ function isLoopbackName(host: string): boolean {
   return host === 'localhost' || host === '127.0.0.1' || host === '::1'
 }
 
+/** The failure domain above the host: as the operator labelled it, else as the server tells of itself (Valkey). */
+export function zoneOf({zone, reach}: ClusterNode): string | undefined {
+  return zone ?? (reach.kind === 'reached' ? reach.view.serverInfo.availabilityZone : undefined)
+}
+
+/** The host by which the nodes know one another: several may be dialled at one of published ports. */
+export function hostOf({announced, address}: ClusterNode): string {
+  return announced.host || address.host
+}
+
 /** undefined where the node does not tell. */
 export function serverInfoOf(topology: Topology, id: NodeId): ServerInfo | undefined {
   const reach = topology.nodesById.get(id)?.reach

@@ -27,6 +27,7 @@ import {
   type NodeView,
 } from '../../../src/lib/topology/model.ts'
 import type {NodeDetails} from '../../../src/lib/topology/node-details.ts'
+import {sketchUser} from '../../../src/lib/topology/user-rules.ts'
 import type {FakeCluster} from '../fake-cluster.ts'
 import type {FakeServer} from './fake-server.ts'
 import {type CallWords, failureAt} from './faults.ts'
@@ -71,8 +72,13 @@ export class FakePort implements NodePort {
   }
 
   readDetails(): Promise<NodeDetails> {
-    const nothing = {value: new Map<string, string>()}
-    return Promise.resolve({settings: nothing, libraries: nothing, users: nothing})
+    const {functions, users} = this.#server
+    const sketches = [...users].map(([name, rules]) => sketchUser(`user ${name} ${rules}`))
+    return Promise.resolve({
+      settings: {value: new Map<string, string>()},
+      libraries: {value: new Map(functions)},
+      users: {value: new Map(sketches.map(({name, digest}) => [name, digest]))},
+    })
   }
 
   readClusterInfo(): Promise<ClusterInfo> {
@@ -285,6 +291,13 @@ export class FakePort implements NodePort {
     return this.#call({kind: 'readConfig', text: name}, ({settings}) => settings.get(name))
   }
 
+  readSettings(pattern: string): Promise<ReadonlyMap<string, string>> {
+    const prefix = pattern.replace(/\*$/, '')
+    return this.#call({kind: 'readSettings', text: pattern}, ({settings}) => {
+      return new Map([...settings].filter(([name]) => name.startsWith(prefix)))
+    })
+  }
+
   writeConfig(name: string, value: string): Promise<void> {
     return this.#call({kind: 'writeConfig', text: `${name} ${value}`}, (server) => {
       if (!server.settings.has(name)) throw server.says(`ERR Unknown option or number of arguments for CONFIG SET`)
@@ -341,10 +354,24 @@ export class FakePort implements NodePort {
     )
   }
 
-  writeUser(line: string): Promise<void> {
-    const [, name = '', ...rules] = line.split(' ')
-    return this.#call({kind: 'writeUser', text: name}, ({users}) => {
-      users.set(name, rules.join(' '))
+  setUser(name: string, rules: readonly string[]): Promise<void> {
+    return this.#call({kind: 'setUser', text: name}, ({users}) => {
+      const isAnew = rules[0] === 'reset'
+      const known = isAnew ? [] : (users.get(name)?.split(' ') ?? ['off'])
+      users.set(name, [...known, ...rules.slice(isAnew ? 1 : 0)].join(' '))
+    })
+  }
+
+  deleteUser(name: string): Promise<void> {
+    return this.#call({kind: 'deleteUser', text: name}, ({users}) => {
+      users.delete(name)
+    })
+  }
+
+  saveUsers(): Promise<'aclfile' | 'config'> {
+    return this.#call({kind: 'saveUsers'}, (server) => {
+      if (!server.hasConfigFile) throw server.says('ERR The server is running without a config file')
+      return 'config'
     })
   }
 

@@ -22,7 +22,9 @@ const CHANGING = [
   'rewriteConfig',
   'callCommand',
   'restoreFunctions',
-  'writeUser',
+  'setUser',
+  'deleteUser',
+  'saveUsers',
   'startSlotMigration',
   'cancelSlotMigration',
 ] as const
@@ -39,6 +41,7 @@ const READING = [
   'readKeyTypes',
   'dumpKey',
   'readConfig',
+  'readSettings',
   'listFunctions',
   'dumpFunctions',
   'listUsers',

@@ -211,7 +211,7 @@ function valuesOf(flag: FlagEntry, table: CommandTable, memory: Memory, typed: T
   const isForAll = flag.name === 'from' && typed.command === 'reshard'
   const words = flag.helpValue === 'SLOTS|NODE|all' || isForAll ? [{value: 'all'}] : []
   const all = [...candidates, ...only(words, last).candidates]
-  if (flag.helpValue !== 'NODE=W') return prefixed(before, {candidates: all, ...rest})
+  if (!String(flag.helpValue).startsWith('NODE=')) return prefixed(before, {candidates: all, ...rest})
   return prefixed(before, {candidates: all.map(({value, about}) => ({value: `${value}=`, about})), isOpen: true})
 }
 
@@ -219,6 +219,7 @@ function kindOfFlag({helpValue, name}: FlagEntry): Kind {
   switch (typeof helpValue === 'string' ? helpValue : '') {
     case 'NODE':
     case 'NODE=W':
+    case 'NODE=ZONE':
     case 'SLOTS|NODE|all':
       // The source of an import is another server than the cluster.
       return 'node'
