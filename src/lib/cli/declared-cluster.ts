@@ -4,6 +4,7 @@
  */
 import {createCluster} from '../engine/create-cluster.ts'
 import {followPrimary} from '../engine/follow-primary.ts'
+import {restoreHeld} from '../engine/hold-setting.ts'
 import {joinNodes} from '../engine/join-nodes.ts'
 import {meetNewcomer, type Newcomer, requireEmpty, waitUntilFitForJoins} from '../engine/newcomers.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../engine/pace.ts'
@@ -26,7 +27,7 @@ import type {SlotMove} from '../plan/plan.ts'
 import {planReplicate} from '../plan/replicate.ts'
 import {plural} from '../render/amounts.ts'
 import {describeStage, renderDesiredPlan} from '../render/desired.ts'
-import type {RunRecord} from '../state/run-journal.ts'
+import {endRun, type RunRecord} from '../state/run-journal.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
 import {countKeys, findNode} from '../topology/queries.ts'
 import type {BaseCommand} from './base-command.ts'
@@ -104,6 +105,7 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     const {stages, undeclared} = first.plan
     const report = {stages, undeclared, slotsMoved: 0, keysMoved: 0, elapsedMs: 0}
     if (stages.length === 0) {
+      await this.#tidyUp(first)
       this.print(`Nothing to do: the cluster is as ${this.#file.path} declares it.`)
       for (const warning of first.plan.warnings) this.warnOperator(warning)
       return {outcome: 'nothing-to-do', ...report}
@@ -123,7 +125,10 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     let done = 0
     for (let sight = first; ; sight = await this.#look(), done++) {
       const [stage] = sight.plan.stages
-      if (!stage) return done
+      if (!stage) {
+        await this.#tidyUp(sight)
+        return done
+      }
       const what = describeStage(stage)
       if (done > 0) this.#requireLeave(done, what)
       if (what === before) {
@@ -135,6 +140,14 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
       this.note(`Stage ${done + 1}: ${what}`)
       await this.#carryOutStage(sight, stage)
     }
+  }
+
+  /** What runs of moves that were cut off had changed for their time is put back, here too where no slot is left to move. */
+  async #tidyUp({session, records}: Sight): Promise<void> {
+    if (!session || this.flags['dry-run']) return
+    const held = records.flatMap((record) => record.held ?? [])
+    await restoreHeld(session, held, this.listener())
+    for (const record of records) endRun(record)
   }
 
   /** @throws ClusterError when the run is to be stopped. */
