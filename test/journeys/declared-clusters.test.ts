@@ -88,6 +88,17 @@ forEachKind(
       const file = declare(servers, THREE)
       expect((await rcluster.ok('apply', file, '--yes')).stdout).toContain('Nothing to do')
 
+      const [sixth = ''] = servers.addresses.slice(5)
+      const settings = 'config:\n  maxmemory-samples: 7\n  masterauth: {env: RCLUSTER_TEST_SECRET}\n'
+      declare(servers, THREE, settings)
+      const env = {RCLUSTER_TEST_SECRET: 'not-to-be-seen'}
+      const set = await rcluster.run(['apply', file, '--yes', '--json'], {env})
+      expect(set, set.stderr).toMatchObject({code: 0})
+      expect(set.stdout + set.stderr).not.toContain('not-to-be-seen')
+      expect(JSON.parse(set.stdout).result.stages).toMatchObject([{stage: 'config'}])
+      expect(await rawCommand(sixth, ['CONFIG', 'GET', 'masterauth'])).toEqual(['masterauth', 'not-to-be-seen'])
+      expect((await rcluster.run(['apply', file, '--yes'], {env})).stdout).toContain('Nothing to do')
+
       writeFileSync(file, `format: rcluster-cluster\nversion: 1\nshards:\n  - nodes: [${second}]\n    wieght: 1\n`)
       const wrong = await rcluster.run(['apply', file, '--yes', '--json'])
       expect(wrong.code).toBe(2)

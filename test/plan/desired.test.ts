@@ -31,6 +31,7 @@ function declare(shards: readonly (readonly [string, number?])[], more: Partial<
     })),
     removeUndeclared: false,
     thresholdPercent: 2,
+    config: [],
     ...more,
   }
 }

@@ -27,12 +27,35 @@ test('YAML and JSON say the same', async () => {
     ],
     removeUndeclared: true,
     thresholdPercent: 2,
+    config: [],
   })
   const json = {
     ...{format: 'rcluster-cluster', version: 1, removeUndeclared: true},
     shards: [{nodes: ['h1:7000', {address: '[::1]:7001', zone: 'a'}], weight: 1.5}],
   }
   expect(await parse(JSON.stringify(json, undefined, 2))).toEqual(declared)
+})
+
+test('settings are text; a secret is where the file says, and never in it', async () => {
+  const secret = path.join(folder, 'secret')
+  writeFileSync(secret, 'hidden\nmore\n')
+  process.env['RCLUSTER_TEST_SECRET'] = 'from env'
+  const shards = 'shards:\n  - nodes: [h:1]\n'
+  const config = `config:\n  maxmemory: 0\n  appendonly: yes\n  save: ""\n  requirepass: {env: RCLUSTER_TEST_SECRET}\n  masterauth: {file: ${secret}}\n`
+  expect((await parse(`${HEAD}${shards}${config}`)).config).toEqual([
+    {name: 'maxmemory', value: '0'},
+    {name: 'appendonly', value: 'yes'},
+    {name: 'save', value: ''},
+    {name: 'requirepass', value: 'from env'},
+    {name: 'masterauth', value: 'hidden'},
+  ])
+  const open = parse(`${HEAD}${shards}config:\n  requirepass: topsecret\n`)
+  await expect(open).rejects.toThrow('line 6: /config/requirepass is a secret: say where it is')
+  await expect(open).rejects.not.toThrow('topsecret')
+  await expect(parse(`${HEAD}${shards}config:\n  port: 7000\n`)).rejects.toThrow('/config/port is of one node alone')
+  await expect(parse(`${HEAD}${shards}config:\n  masterauth: {env: NO_SUCH}\n`)).rejects.toThrow(
+    'NO_SUCH, which is not set',
+  )
 })
 
 describe('a mistake is named by line and path', () => {

@@ -2,6 +2,9 @@
  * How does `apply` make a cluster what a file declares? Look, plan, do the first stage, look again, until nothing is left.
  * Safe to run again at any point: what is done is seen, not remembered.
  */
+
+import type {NodePort} from '../engine/cluster-port.ts'
+import {keepOnAll, planSettings, setSettings} from '../engine/cluster-settings.ts'
 import {createCluster} from '../engine/create-cluster.ts'
 import {followPrimary} from '../engine/follow-primary.ts'
 import {restoreHeld} from '../engine/hold-setting.ts'
@@ -12,24 +15,26 @@ import {removeNodes} from '../engine/remove-nodes.ts'
 import {DEFAULT_PATIENCE_MS} from '../engine/retrying.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {mapBounded} from '../engine/waiting.ts'
-import {CancelledError, type ClusterError, InterruptedError, NodeError} from '../errors.ts'
+import {CancelledError, type ClusterError, InterruptedError, NodeError, UsageError} from '../errors.ts'
 import {requireNoneHidden} from '../findings/require.ts'
 import {moveOf} from '../findings/slot-rules.ts'
 import {
+  type ConfigPlan,
   type Declaration,
   type DesiredPlan,
   type DesiredStage,
   planDesired,
   planDesiredCreation,
 } from '../plan/desired.ts'
-import {buildMovePlan} from '../plan/move-plan.ts'
+import {buildMovePlan, compare} from '../plan/move-plan.ts'
 import type {SlotMove} from '../plan/plan.ts'
 import {planReplicate} from '../plan/replicate.ts'
 import {plural} from '../render/amounts.ts'
 import {describeStage, renderDesiredPlan} from '../render/desired.ts'
 import {endRun, type RunRecord} from '../state/run-journal.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
-import {countKeys, findNode} from '../topology/queries.ts'
+import {countKeys, findNode, listNodes} from '../topology/queries.ts'
+import {isSecretSetting, meansTheSame} from '../topology/settings.ts'
 import type {BaseCommand} from './base-command.ts'
 import {MoveCommand, moveFlags} from './move-command.ts'
 
@@ -183,7 +188,9 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
         break
       }
       case 'move': {
-        const intent = JSON.stringify(['apply', this.#file.declaration])
+        // Written down: without the settings, some of which are secret.
+        const {shards, removeUndeclared} = this.#file.declaration
+        const intent = JSON.stringify(['apply', shards, removeUndeclared])
         const {slotsMoved, keysMoved} = await this.carryOut(session, stage.plan, intent, records, {
           nothingToDo: 'No slot has to move.',
           question: undefined,
@@ -197,6 +204,9 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
           planReplicate(session.topology, {replicaId: stage.plan.replica.id, primaryId: stage.plan.primary.id}),
           options,
         )
+        break
+      case 'config':
+        await this.#configure(session, stage.plan)
         break
       case 'remove': {
         requireNoneHidden(session.topology)
@@ -256,7 +266,45 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
       movesByMarks,
     )
     if (!plan) throw new Error('a look has no earlier run')
-    return {session, strangers, isRemnant: false, plan, records}
+    const present = [...members.values()].filter(({reach}) => reach.kind === 'reached')
+    const config = await this.#lookAtConfig([...present.map(({id}) => session.node(id)), ...ports])
+    return {session, strangers, isRemnant: false, plan: {...plan, stages: [...plan.stages, ...config]}, records}
+  }
+
+  /** What nodes, members or not yet, have otherwise than it is declared. */
+  async #lookAtConfig(ports: readonly NodePort[]): Promise<DesiredStage[]> {
+    const {config} = this.#file.declaration
+    const changes = await mapBounded(ports, 128, async (port) => {
+      const told = config.map(async ({name, value}) => {
+        const before = await port.readConfig(name)
+        if (before === undefined) throw new UsageError(`${formatAddress(port.address)} has no setting ${name}`)
+        if (meansTheSame(value, before)) return []
+        return [{address: formatAddress(port.address), name, ...(isSecretSetting(name) ? {} : {before, after: value})}]
+      })
+      return (await Promise.all(told)).flat()
+    })
+    const all = changes.flat().sort((a, b) => compare(a.address, b.address) || compare(a.name, b.name))
+    return all.length === 0 ? [] : [{stage: 'config', plan: {version: 1, kind: 'config', changes: all}}]
+  }
+
+  /** On all or on none, read again, and written to the nodes' files where they have one. */
+  async #configure(session: ClusterSession, {changes}: ConfigPlan): Promise<void> {
+    const {config} = this.#file.declaration
+    const nodes = changes.flatMap(({address}) => findNode(session.topology, address) ?? [])
+    const unique = [...new Set(nodes)]
+    const wanted = unique.flatMap((node) => config.map((setting) => ({node, ...setting})))
+    const outcome = await setSettings(session, await planSettings(session, wanted))
+    if (outcome.kind !== 'set') {
+      const now = outcome.kind === 'put-back' ? 'all nodes have what they had' : 'some nodes could not be put back'
+      throw new InterruptedError(`settings were refused, and ${now}: ${outcome.failures.join('; ')}`, {
+        suggestions: [`rcluster config diff ${formatAddress(session.seed)}`],
+      })
+    }
+    const notKept = await keepOnAll(session, unique)
+    if (notKept.length > 0) {
+      const names = listNodes(notKept.map(({node}) => node))
+      this.warnOperator(`On ${names} the settings last until the restart only: ${notKept[0]?.reason ?? ''}`)
+    }
   }
 
   /** Of nodes that are no cluster, or of what a creation has left that was cut off. */
@@ -276,7 +324,9 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
       this.note(`A creation was cut off: ${names}, which have no keys, are made empty again first.`)
     }
     const ids = new Map(all.map(({port: {id, address}}) => [formatAddress(address), id]))
-    const plan = planDesiredCreation(this.#file.declaration, ids)
+    const creation = planDesiredCreation(this.#file.declaration, ids)
+    const config = await this.#lookAtConfig(all.map(({port}) => port))
+    const plan = {...creation, stages: [...creation.stages, ...config]}
     return {session: undefined, strangers: all, isRemnant: begun.length > 0, plan, records: []}
   }
 
@@ -301,7 +351,7 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     const members = met.filter(({isMember}) => isMember).map(({address}) => address)
     if (members.length > 0) return this.openCluster(members)
     const silent = met.find(({error}) => error)
-    if (silent) throw silent.error
+    if (silent?.error) throw silent.error
     return undefined
   }
 }

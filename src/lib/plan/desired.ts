@@ -42,6 +42,20 @@ export interface Declaration {
   readonly removeUndeclared: boolean
   /** As of `planRebalance`. */
   readonly thresholdPercent: number
+  /** Settings of all declared nodes. Values may be secrets: they go to the servers and nowhere else. */
+  readonly config: readonly {readonly name: string; readonly value: string}[]
+}
+
+/** Without values where they are secret. */
+export interface ConfigPlan {
+  readonly version: 1
+  readonly kind: 'config'
+  readonly changes: readonly {
+    readonly address: string
+    readonly name: string
+    readonly before?: string | undefined
+    readonly after?: string | undefined
+  }[]
 }
 
 /** Plain data, and one for each thing that is done. */
@@ -51,6 +65,7 @@ export type DesiredStage =
   | {readonly stage: 'move'; readonly plan: MovePlan}
   | {readonly stage: 'replicate'; readonly plan: ReplicatePlan}
   | {readonly stage: 'remove'; readonly plan: RemovalPlan}
+  | {readonly stage: 'config'; readonly plan: ConfigPlan}
 
 export interface DesiredPlan {
   readonly stages: readonly DesiredStage[]

@@ -32,6 +32,14 @@ export function describeStage({stage, plan}: DesiredStage): string {
     }
     case 'replicate':
       return `Make ${plan.replica.address} follow ${plan.primary.address}`
+    case 'config': {
+      const settings = new Map<string, Set<string>>()
+      for (const {name, after, address} of plan.changes) {
+        const text = after === undefined ? name : `${name} ${after === '' ? '(empty)' : after}`
+        settings.set(text, (settings.get(text) ?? new Set()).add(address))
+      }
+      return `Set ${[...settings].map(([text, nodes]) => `${text} on ${plural(nodes.size, 'node')}`).join(', ')}`
+    }
     case 'remove':
       return `Remove ${plan.victims.map(({address}) => address).join(', ')}`
   }

@@ -3,10 +3,12 @@
  * line and the path; nothing of the text is quoted but names, for the file may be anything.
  */
 import {readFileSync} from 'node:fs'
+import path from 'node:path'
 import type {ErrorObject, ValidateFunction} from 'ajv'
 import {UsageError} from '../errors.ts'
 import {type Declaration, type DeclaredNode, requireSense} from '../plan/desired.ts'
 import type {NodeAddress} from '../topology/model.ts'
+import {isOfOneNode, isSecretSetting} from '../topology/settings.ts'
 
 export const CLUSTER_FORMAT = 'rcluster-cluster'
 const MOST_BYTES = 4 * 2 ** 20
@@ -19,7 +21,10 @@ interface WrittenCluster {
   readonly replicas?: number
   readonly removeUndeclared?: boolean
   readonly threshold?: number
+  readonly config?: Readonly<Record<string, WrittenValue>>
 }
+
+type WrittenValue = string | number | boolean | {readonly env: string} | {readonly file: string}
 
 /**
  * undefined for a file that declares no cluster, as a plan: by what is in it, or by its name where that tells nothing.
@@ -56,9 +61,9 @@ export async function parseClusterFile(
       '',
       `is no YAML: ${fault.code.toLowerCase().replaceAll('_', ' ')}`,
     )
-  const lineOf = (path: readonly (string | number)[]): number => {
-    for (let length = path.length; length >= 0; length--) {
-      const node = document.getIn(path.slice(0, length), true) as {range?: readonly number[]} | undefined
+  const lineOf = (steps: readonly (string | number)[]): number => {
+    for (let length = steps.length; length >= 0; length--) {
+      const node = document.getIn(steps.slice(0, length), true) as {range?: readonly number[]} | undefined
       if (node?.range) return lines.linePos(node.range[0] ?? 0).line
     }
     return 1
@@ -72,28 +77,34 @@ export async function parseClusterFile(
   const validate = await validator()
   if (!validate(written)) {
     const error = worst(validate.errors ?? [])
-    const path = pathOf(error?.instancePath ?? '')
-    throw wrong(file, lineOf(path), error?.instancePath ?? '', describe(error))
+    throw wrong(file, lineOf(pathOf(error?.instancePath ?? '')), error?.instancePath ?? '', describe(error))
   }
   const cluster = written as WrittenCluster
-  const addressAt = (place: string, path: readonly (string | number)[]): NodeAddress => {
+  const addressAt = (place: string, steps: readonly (string | number)[]): NodeAddress => {
     try {
       return parse(place)
     } catch (error) {
-      throw wrong(file, lineOf(path), `/${path.join('/')}`, (error as Error).message, error)
+      throw wrong(file, lineOf(steps), `/${steps.join('/')}`, (error as Error).message, error)
     }
   }
   const declaration: Declaration = {
     shards: cluster.shards.map(({nodes, weight = 1}, shard) => ({
       weight,
       nodes: nodes.map((node, index): DeclaredNode => {
-        const path = ['shards', shard, 'nodes', index]
-        if (typeof node === 'string') return {address: addressAt(node, path)}
-        return {address: addressAt(node.address, [...path, 'address']), zone: node.zone}
+        const steps = ['shards', shard, 'nodes', index]
+        if (typeof node === 'string') return {address: addressAt(node, steps)}
+        return {address: addressAt(node.address, [...steps, 'address']), zone: node.zone}
       }),
     })),
     removeUndeclared: cluster.removeUndeclared ?? false,
     thresholdPercent: cluster.threshold ?? 2,
+    config: Object.entries(cluster.config ?? {}).map(([name, value]) => {
+      try {
+        return {name, value: settingValue(name, value, path.dirname(file))}
+      } catch (error) {
+        throw wrong(file, lineOf(['config', name]), `/config/${name}`, (error as Error).message, error)
+      }
+    }),
   }
   for (const [shard, {nodes}] of declaration.shards.entries()) {
     const replicas = cluster.replicas ?? nodes.length - 1
@@ -108,6 +119,27 @@ export async function parseClusterFile(
     throw wrong(file, lineOf(['shards']), '/shards', (error as Error).message, error)
   }
   return declaration
+}
+
+/** @throws an Error that says what is wrong with it; the value is not in it. */
+function settingValue(name: string, value: WrittenValue, folder: string): string {
+  if (isOfOneNode(name)) throw new Error('is of one node alone, and a declaration is for all')
+  if (typeof value !== 'object') {
+    if (isSecretSetting(name) && value !== '') {
+      throw new Error('is a secret: say where it is, as {env: VARIABLE} or {file: PATH}')
+    }
+    return typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value)
+  }
+  if ('env' in value) {
+    const text = process.env[value.env]
+    if (text === undefined) throw new Error(`is to be in ${value.env}, which is not set`)
+    return text
+  }
+  try {
+    return readFileSync(path.resolve(folder, value.file), 'utf8').split(/\r?\n/)[0] ?? ''
+  } catch (error) {
+    throw new Error(`is to be in ${value.file}, which cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
 }
 
 /** A value that fits neither of two forms is told by the form that it comes nearest to: the deepest place. */
