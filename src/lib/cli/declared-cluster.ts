@@ -3,9 +3,8 @@
  * Safe to run again at any point: what is done is seen, not remembered.
  */
 
-import type {NodePort} from '../engine/cluster-port.ts'
-import {keepOnAll, planSettings, setSettings} from '../engine/cluster-settings.ts'
 import {createCluster} from '../engine/create-cluster.ts'
+import {applySettings, settingsStage} from '../engine/declared-settings.ts'
 import {followPrimary} from '../engine/follow-primary.ts'
 import {restoreHeld} from '../engine/hold-setting.ts'
 import {joinNodes} from '../engine/join-nodes.ts'
@@ -15,7 +14,7 @@ import {removeNodes} from '../engine/remove-nodes.ts'
 import {DEFAULT_PATIENCE_MS} from '../engine/retrying.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {mapBounded} from '../engine/waiting.ts'
-import {CancelledError, type ClusterError, InterruptedError, NodeError, UsageError} from '../errors.ts'
+import {CancelledError, type ClusterError, InterruptedError, NodeError} from '../errors.ts'
 import {requireNoneHidden} from '../findings/require.ts'
 import {moveOf} from '../findings/slot-rules.ts'
 import {
@@ -26,7 +25,7 @@ import {
   planDesired,
   planDesiredCreation,
 } from '../plan/desired.ts'
-import {buildMovePlan, compare} from '../plan/move-plan.ts'
+import {buildMovePlan} from '../plan/move-plan.ts'
 import type {SlotMove} from '../plan/plan.ts'
 import {planReplicate} from '../plan/replicate.ts'
 import {plural} from '../render/amounts.ts'
@@ -34,7 +33,6 @@ import {describeStage, renderDesiredPlan} from '../render/desired.ts'
 import {endRun, type RunRecord} from '../state/run-journal.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
 import {countKeys, findNode, listNodes} from '../topology/queries.ts'
-import {isSecretSetting, meansTheSame} from '../topology/settings.ts'
 import type {BaseCommand} from './base-command.ts'
 import {MoveCommand, moveFlags} from './move-command.ts'
 
@@ -267,44 +265,18 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     )
     if (!plan) throw new Error('a look has no earlier run')
     const present = [...members.values()].filter(({reach}) => reach.kind === 'reached')
-    const config = await this.#lookAtConfig([...present.map(({id}) => session.node(id)), ...ports])
+    const config = await settingsStage(
+      [...present.map(({id}) => session.node(id)), ...ports],
+      this.#file.declaration.config,
+    )
     return {session, strangers, isRemnant: false, plan: {...plan, stages: [...plan.stages, ...config]}, records}
   }
 
-  /** What nodes, members or not yet, have otherwise than it is declared. */
-  async #lookAtConfig(ports: readonly NodePort[]): Promise<DesiredStage[]> {
-    const {config} = this.#file.declaration
-    const changes = await mapBounded(ports, 128, async (port) => {
-      const told = config.map(async ({name, value}) => {
-        const before = await port.readConfig(name)
-        if (before === undefined) throw new UsageError(`${formatAddress(port.address)} has no setting ${name}`)
-        if (meansTheSame(value, before)) return []
-        return [{address: formatAddress(port.address), name, ...(isSecretSetting(name) ? {} : {before, after: value})}]
-      })
-      return (await Promise.all(told)).flat()
-    })
-    const all = changes.flat().sort((a, b) => compare(a.address, b.address) || compare(a.name, b.name))
-    return all.length === 0 ? [] : [{stage: 'config', plan: {version: 1, kind: 'config', changes: all}}]
-  }
-
-  /** On all or on none, read again, and written to the nodes' files where they have one. */
-  async #configure(session: ClusterSession, {changes}: ConfigPlan): Promise<void> {
-    const {config} = this.#file.declaration
-    const nodes = changes.flatMap(({address}) => findNode(session.topology, address) ?? [])
-    const unique = [...new Set(nodes)]
-    const wanted = unique.flatMap((node) => config.map((setting) => ({node, ...setting})))
-    const outcome = await setSettings(session, await planSettings(session, wanted))
-    if (outcome.kind !== 'set') {
-      const now = outcome.kind === 'put-back' ? 'all nodes have what they had' : 'some nodes could not be put back'
-      throw new InterruptedError(`settings were refused, and ${now}: ${outcome.failures.join('; ')}`, {
-        suggestions: [`rcluster config diff ${formatAddress(session.seed)}`],
-      })
-    }
-    const notKept = await keepOnAll(session, unique)
-    if (notKept.length > 0) {
-      const names = listNodes(notKept.map(({node}) => node))
-      this.warnOperator(`On ${names} the settings last until the restart only: ${notKept[0]?.reason ?? ''}`)
-    }
+  async #configure(session: ClusterSession, plan: ConfigPlan): Promise<void> {
+    const notKept = await applySettings(session, plan, this.#file.declaration.config)
+    if (notKept.length === 0) return
+    const names = listNodes(notKept.map(({node}) => node))
+    this.warnOperator(`On ${names} the settings last until the restart only: ${notKept[0]?.reason ?? ''}`)
   }
 
   /** Of nodes that are no cluster, or of what a creation has left that was cut off. */
@@ -325,7 +297,10 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     }
     const ids = new Map(all.map(({port: {id, address}}) => [formatAddress(address), id]))
     const creation = planDesiredCreation(this.#file.declaration, ids)
-    const config = await this.#lookAtConfig(all.map(({port}) => port))
+    const config = await settingsStage(
+      all.map(({port}) => port),
+      this.#file.declaration.config,
+    )
     const plan = {...creation, stages: [...creation.stages, ...config]}
     return {session: undefined, strangers: all, isRemnant: begun.length > 0, plan, records: []}
   }

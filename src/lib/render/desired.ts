@@ -4,10 +4,11 @@ import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
+import {wrap} from './wrap.ts'
 
 /** Numbered, in the order in which they are carried out; warnings last. */
 export function renderDesiredPlan({stages, warnings}: DesiredPlan, style: Style): string {
-  const lines = stages.map((stage, index) => `${index + 1}. ${clean(describeStage(stage))}`)
+  const lines = stages.map((stage, index) => wrap(`${index + 1}. ${clean(describeStage(stage))}`, style, 0, 3))
   return [...lines, ...warnings.map((warning) => renderWarning(warning, style))].join('\n')
 }
 
