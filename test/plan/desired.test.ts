@@ -129,6 +129,14 @@ describe('of a cluster that is there', () => {
     expect(made.warnings).toEqual('warning' in row ? [row.warning] : [])
   })
 
+  test('a declared node that does not answer is told of', () => {
+    const topology = buildTopology({...THREE, unreachable: ['RC']})
+    expect(plan(topology, declare(SAME))).toEqual({
+      stages: [],
+      warnings: ['RC (52430000) is declared and does not answer: nothing can be told of it.'],
+    })
+  })
+
   test('once the slots have moved, nothing more of them is to be done', () => {
     const topology = buildTopology({...THREE, primaries: {...THREE.primaries, D: ''}, replicas: {}})
     const declaration = declare([['A', 3], ['B'], ['C']])

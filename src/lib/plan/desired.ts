@@ -194,7 +194,11 @@ export function planDesired(
       ...demoted,
     ],
     undeclared: undeclared.map(({id, address}) => ({id, address: formatAddress(address)})),
-    warnings: [...warningsAbout(declaration.shards), ...aboutUndeclared(undeclared, leaving.length > 0)],
+    warnings: [
+      ...warningsAbout(declaration.shards),
+      ...aboutSilent([...members.values()]),
+      ...aboutUndeclared(undeclared, leaving.length > 0),
+    ],
   }
 }
 
@@ -258,6 +262,15 @@ function warningsAbout(shards: readonly DeclaredShard[]): string[] {
   if (together.length === 0) return []
   return [
     `${together.length} of ${shards.length} shards have all nodes in one zone, and are lost with it: ${names.join(', ')}${together.length > 4 ? ' …' : ''}.`,
+  ]
+}
+
+function aboutSilent(members: readonly ClusterNode[]): string[] {
+  const silent = members.filter(({reach}) => reach.kind === 'unreachable')
+  if (silent.length === 0) return []
+  const [is, does] = silent.length === 1 ? ['is', 'does'] : ['are', 'do']
+  return [
+    `${listNodes(silent)} ${is} declared and ${does} not answer: nothing can be told of ${silent.length === 1 ? 'it' : 'them'}.`,
   ]
 }
 
