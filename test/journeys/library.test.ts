@@ -145,7 +145,7 @@ forEachKind(
       expect(compareDigests(before, after)).toEqual({missing: [], changed: [], added: [], duplicates: []})
     })
   },
-  ['redis-7.0', 'valkey-9.1'],
+  ['redis-7.0'],
 )
 
 async function slotsOwnedBy(address: string): Promise<number[]> {
