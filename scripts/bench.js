@@ -22,11 +22,24 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 try {
   const options = parseOptions(argv)
   if (options.isHelpWanted) console.log(HELP)
+  else if (options.scaleNodes !== undefined) await reckon(options)
   else await bench(options)
 } catch (error) {
   const {aborted, reason} = interruption.signal
   console.error(`bench: ${aborted ? reason.message : error.message}`)
   process.exitCode = aborted ? 130 : error instanceof OptionsError ? 2 : 1
+}
+
+/** What a large cluster costs, without one. */
+async function reckon({scaleNodes, output}) {
+  const {measureScale} = await import('./bench/scale.js')
+  const show = ({cluster, part, seconds}) => `${cluster.padEnd(9)} ${part.padEnd(28)} ${seconds.toFixed(2)} s`
+  const rows = await measureScale(root, scaleNodes, (row) => output === 'json' || console.log(show(row)))
+  if (output === 'json') console.log(JSON.stringify({version: 1, machine: machine(), nodes: scaleNodes, rows}, null, 2))
+  const slow = rows.filter(({isOk}) => !isOk)
+  if (slow.length === 0) return
+  console.error(`bench: more than 2 s: ${slow.map(({cluster, part}) => `${cluster}, ${part}`).join('; ')}`)
+  process.exitCode = 1
 }
 
 async function bench({races, isBuilding, rounds, firstPort, output}) {

@@ -1,8 +1,9 @@
-// Bundles src into dist/ (one entry per command), writes oclif.manifest.json and THIRD-PARTY-LICENSES.
+// Bundles src into dist/ (one entry per command, the library apart) with the library's types, writes oclif.manifest.json and THIRD-PARTY-LICENSES.
 // `--if-possible` is for `prepare`: where esbuild is not installed (npm ci --omit=dev) it does nothing and succeeds.
 import {existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
+import {writeDeclarations} from './declarations.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 process.chdir(root)
@@ -15,9 +16,9 @@ if (!esbuild) {
   process.exit(0)
 }
 
-const metafile = await bundle()
+const metafiles = await bundle()
 await writeManifest()
-writeFileSync('THIRD-PARTY-LICENSES', licences(metafile))
+writeFileSync('THIRD-PARTY-LICENSES', licences(Object.assign({}, ...metafiles.map(({inputs}) => inputs))))
 
 async function bundle() {
   const commands = readdirSync('src/commands', {recursive: true, encoding: 'utf8'}).filter((name) =>
@@ -25,27 +26,13 @@ async function bundle() {
   )
   // Built aside and swapped in: a program that is running meanwhile still finds its chunks for all but an instant.
   const fresh = `dist.${process.pid}`
-  const result = await esbuild.build({
-    // scripts/demo.js starts its servers through local/instances.
-    entryPoints: [
-      'src/cli.ts',
-      'src/complete.ts',
-      'src/lib/local/instances.ts',
-      ...commands.map((name) => path.join('src/commands', name)),
-    ],
+  const shared = {
     outbase: 'src',
-    outdir: fresh,
-    // Not below dist/commands, where oclif would take each chunk for a command.
-    chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
-    splitting: true,
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
     legalComments: 'none',
-    // Less to read and to parse at every start; names are kept, so that stack traces can be read.
-    minifySyntax: true,
-    minifyWhitespace: true,
     plugins: [withoutIoredisCluster()],
     metafile: true,
     logLevel: 'warning',
@@ -60,12 +47,34 @@ async function bundle() {
         'const __dirname = __pathDirname(__filename)',
       ].join('\n'),
     },
-  })
+  }
+  const [program, library] = await Promise.all([
+    esbuild.build({
+      ...shared,
+      // scripts/demo.js starts its servers through local/instances.
+      entryPoints: [
+        'src/cli.ts',
+        'src/complete.ts',
+        'src/lib/local/instances.ts',
+        ...commands.map((name) => path.join('src/commands', name)),
+      ],
+      outdir: fresh,
+      // Not below dist/commands, where oclif would take each chunk for a command.
+      chunkNames: 'chunks/[name]-[hash]',
+      splitting: true,
+      // Less to read and to parse at every start; names are kept, so that stack traces can be read.
+      minifySyntax: true,
+      minifyWhitespace: true,
+    }),
+    // Apart: another way into the same chunks would cut them smaller, and the program would start more slowly.
+    esbuild.build({...shared, entryPoints: ['src/index.ts'], outdir: `${fresh}/library`, keepNames: true}),
+    writeDeclarations(`${fresh}/library`),
+  ])
   const stale = `${fresh}.old`
   if (existsSync('dist')) renameSync('dist', stale)
   renameSync(fresh, 'dist')
   rmSync(stale, {recursive: true, force: true})
-  return result.metafile
+  return [program.metafile, library.metafile]
 }
 
 /** ioredis loads its cluster client with every connection, 12 ms that nobody here has any use for. */
@@ -99,7 +108,7 @@ async function writeManifest() {
 }
 
 /** The licence texts of all packages of which the bundle holds code. */
-function licences({inputs}) {
+function licences(inputs) {
   const folders = new Set()
   for (const input of Object.keys(inputs)) {
     const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)

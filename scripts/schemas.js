@@ -201,8 +201,9 @@ function outputSchema(project) {
       throw new Error(`what ${command} returns: ${error.message}`)
     }
   }
-  // It returns what the command of the plan returns.
-  results[nameOfResult('apply')] = {anyOf: planned.enum.map((name) => ({$ref: refOf(name)}))}
+  // It returns what the command of the plan returns, or what came of a declared cluster.
+  const declared = definitions.schemaOf(exportedType(project, 'src/lib/cli/declared-cluster.ts', 'DeclaredReport'))
+  results[nameOfResult('apply')] = {anyOf: [...planned.enum.map((name) => ({$ref: refOf(name)})), declared]}
   const failure = exportedType(project, 'src/lib/render/error.ts', 'ErrorDocument')
   const error = definitions.schemaOf(
     project.checker.getTypeOfSymbol(project.checker.getPropertyOfType(failure, 'error')),

@@ -20,6 +20,7 @@ export const HELP = `npm run bench -- [options]: rcluster beside the genuine CLI
   --scale F           this fraction of the keys and slots to move, for a quick look (default 1)
   --suite acceptance  the races that rcluster has to win, each with its servers, contenders and rate, and a verdict on
                       each demand; --server and --workload pick from them
+  --suite scale       no race, and no servers: what reading, judging and planning cost for 1000 nodes; --nodes N for others
   --first-port N      ports from here on are used, up to 120; the buses' are ${BUS_OFFSET} above (default 26000)
   --json              one JSON document with every run, instead of tables
   --markdown          at the end the table for the README and how it was made
@@ -34,7 +35,7 @@ ${WORKLOADS.map(({name, title, isExtra}) => `  ${name.padEnd(19)} ${isExtra ? '*
 export class OptionsError extends Error {}
 
 /**
- * @returns races to run, by server's name, among what else was said: {server, workload, rate, contenders, demands}
+ * @returns races to run, or the size of the cluster to reckon with, by server's name, among what else was said: {server, workload, rate, contenders, demands}
  * @throws OptionsError whose message says which word is wrong.
  */
 export function parseOptions(argv) {
@@ -43,11 +44,12 @@ export function parseOptions(argv) {
     isHelpWanted: values.help,
     rounds: number('rounds', values.rounds, 1, 100, Number.isInteger),
     firstPort: number('first-port', values['first-port'], 1024, 65_000, Number.isInteger),
+    scaleNodes: values.suite === 'scale' ? number('nodes', values.nodes, 20, 4000, isEven) : undefined,
     output: values.json ? 'json' : values.markdown ? 'markdown' : 'table',
     isBuilding: !values['no-build'],
     races: [],
   }
-  if (options.isHelpWanted) return options
+  if (options.isHelpWanted || options.scaleNodes !== undefined) return options
   const races = values.suite === undefined ? namedRaces(values) : suiteRaces(values)
   const scale = number('scale', values.scale, 0.001, 1, Number.isFinite)
   options.races = races.map((race) => ({...race, workload: scaled(race.workload, scale)}))
@@ -67,6 +69,7 @@ function parseWords(argv) {
         rate: {type: 'string'},
         scale: {type: 'string', default: '1'},
         suite: {type: 'string'},
+        nodes: {type: 'string', default: '1000'},
         'first-port': {type: 'string', default: '26000'},
         json: {type: 'boolean', default: false},
         markdown: {type: 'boolean', default: false},
@@ -98,7 +101,7 @@ function namedRaces(values) {
 
 function suiteRaces({suite, server, workload, contender, rate, program}) {
   if (!Object.hasOwn(SUITES, suite)) {
-    throw new OptionsError(`--suite ${suite}: not one of ${Object.keys(SUITES).join(', ')}`)
+    throw new OptionsError(`--suite ${suite}: not one of ${[...Object.keys(SUITES), 'scale'].join(', ')}`)
   }
   for (const [flag, value] of Object.entries({contender, rate, program})) {
     if (value !== undefined) throw new OptionsError(`--${flag} does not go with --suite, which has its own`)
@@ -136,6 +139,11 @@ function contenderNamed(name) {
 
 function rateOf(text) {
   return number('rate', text, 0, 20_000, Number.isInteger)
+}
+
+/** Half of them lead. */
+function isEven(value) {
+  return value % 2 === 0
 }
 
 function number(flag, text, least, most, isRight) {

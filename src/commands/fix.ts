@@ -4,7 +4,7 @@ import {seedsFromWords} from '../lib/cli/cluster-command.ts'
 import {changeFlags, duration, lockFlags, planFlags} from '../lib/cli/flags.ts'
 import {type GivenPlan, PlannedCommand} from '../lib/cli/planned-command.ts'
 import {readClusterNodes} from '../lib/engine/cluster-nodes.ts'
-import {restoreSettings} from '../lib/engine/hold-setting.ts'
+import {restoreHeld} from '../lib/engine/hold-setting.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../lib/engine/pace.ts'
 import {allowedPart, lookForRepairs, type RepairOutcome, runRepairs} from '../lib/engine/run-repairs.ts'
 import type {ClusterSession} from '../lib/engine/session.ts'
@@ -197,10 +197,9 @@ export default class Fix extends PlannedCommand<typeof Fix> {
 
   /** What runs that were cut off had changed for their time. Their records stay: they may have more to do. */
   async #restoreSettings(session: ClusterSession, records: readonly RunRecord[]): Promise<void> {
-    const isReached = (id: string): boolean => session.topology.nodesById.get(id)?.reach.kind === 'reached'
-    const held = records.flatMap((record) => record.held ?? []).filter(({id}) => isReached(id))
-    await restoreSettings(
-      held.map(({id, ...setting}) => ({node: session.node(id), ...setting})),
+    await restoreHeld(
+      session,
+      records.flatMap((record) => record.held ?? []),
       this.listener(),
     )
   }

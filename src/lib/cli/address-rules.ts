@@ -14,7 +14,7 @@ const EXAMPLES = [
 /** @throws UsageError naming the entry, and its file and line. */
 export function parseAddressMap(entries: readonly string[]): AddressRule[] {
   return entries.flatMap((entry) =>
-    entry.startsWith('@') ? rulesOfFile(entry.slice(1)) : [parseRule(entry, `--address-map "${entry}"`)],
+    entry.startsWith('@') ? rulesOfFile(entry.slice(1)) : [parseAddressRule(entry, `--address-map "${entry}"`)],
   )
 }
 
@@ -30,11 +30,12 @@ function rulesOfFile(file: string): AddressRule[] {
     const rule = line.replace(/(^|\s)#.*$/, '').trim()
     return rule === ''
       ? []
-      : [parseRule(rule.replace(/\s*=\s*|\s+/, '='), `--address-map @${file}, line ${index + 1}: "${rule}"`)]
+      : [parseAddressRule(rule.replace(/\s*=\s*|\s+/, '='), `--address-map @${file}, line ${index + 1}: "${rule}"`)]
   })
 }
 
-function parseRule(text: string, where: string): AddressRule {
+/** @throws UsageError that begins with `where` */
+export function parseAddressRule(text: string, where: string): AddressRule {
   const [announced, dialled, more] = text.split('=').map((part) => part.trim())
   if (!announced || !dialled || more !== undefined) {
     throw new UsageError(`${where} is not ANNOUNCED=DIALLED`, {suggestions: EXAMPLES})

@@ -5,7 +5,7 @@ import {findBigKeys} from '../engine/big-keys.ts'
 import {chooseMovers, type MoverChoice} from '../engine/choose-movers.ts'
 import type {ConflictPolicy} from '../engine/drain.ts'
 import type {EngineListener} from '../engine/events.ts'
-import {restoreSettings} from '../engine/hold-setting.ts'
+import {restoreHeld} from '../engine/hold-setting.ts'
 import {DEFAULT_MAX_PAUSE_MS} from '../engine/pace.ts'
 import {lookBeforeMoves} from '../engine/preflight.ts'
 import {DEFAULT_PATIENCE_MS} from '../engine/retrying.ts'
@@ -360,10 +360,9 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
 
   /** After runs that were cut off: what they had changed for their time is restored, and their records go. */
   async #tidyUp(session: ClusterSession, records: readonly RunRecord[]): Promise<void> {
-    const isReached = (id: string): boolean => session.topology.nodesById.get(id)?.reach.kind === 'reached'
-    const held = records.flatMap((record) => record.held ?? []).filter(({id}) => isReached(id))
-    await restoreSettings(
-      held.map(({id, ...setting}) => ({node: session.node(id), ...setting})),
+    await restoreHeld(
+      session,
+      records.flatMap((record) => record.held ?? []),
       this.listener(),
     )
     for (const record of records) endRun(record)

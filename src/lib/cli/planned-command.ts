@@ -42,10 +42,19 @@ export abstract class PlannedCommand<T extends typeof Command = typeof Command> 
 
   /** Does the work of `host`, with the flags that the plan was made with where `flags` has no others. */
   async carryOutFor(host: BaseCommand, given: GivenPlan, flags: Readonly<Record<string, unknown>>): Promise<object> {
-    this.workFor(host, flags)
     this.#given = given
+    return this.workAs(host, flags, () => this.applySaved(given))
+  }
+
+  /** Does `work` in the place of `host`. */
+  protected async workAs(
+    host: BaseCommand,
+    flags: Readonly<Record<string, unknown>>,
+    work: () => Promise<object>,
+  ): Promise<object> {
+    this.workFor(host, flags)
     try {
-      return await this.applySaved(given)
+      return await work()
     } catch (error) {
       throw this.advised(error)
     } finally {

@@ -3,6 +3,7 @@ import {NodeError} from '../errors.ts'
 import {formatAddress, type NodeId} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {EngineListener} from './events.ts'
+import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
 
 export interface HeldSetting {
@@ -57,6 +58,19 @@ export async function holdSetting<T>(
       listener,
     )
   }
+}
+
+/** Of runs that were cut off, or of ours: puts back what was changed for their time, on nodes that answer. */
+export async function restoreHeld(
+  session: ClusterSession,
+  held: readonly HeldAt[],
+  listener: EngineListener | undefined,
+): Promise<void> {
+  const isReached = (id: NodeId): boolean => session.topology.nodesById.get(id)?.reach.kind === 'reached'
+  await restoreSettings(
+    held.filter(({id}) => isReached(id)).map(({id, ...setting}) => ({node: session.node(id), ...setting})),
+    listener,
+  )
 }
 
 /** Puts settings back; a node that cannot be told is noted with what to do by hand. */

@@ -151,6 +151,8 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...LOCK,
     ...MOVE,
     ...only('plans of other commands: see there', '+cluster|meet +cluster|forget +cluster|reset +cluster|replicate'),
+    ...only('clusters that a file declares: see create', '+cluster|addslots +cluster|set-config-epoch'),
+    ...only('settings that a file declares', '+config|get +config|set +config|rewrite'),
   ],
   'del-node': [
     ...LOOK,

@@ -86,7 +86,9 @@ function claimsOf({opinions}: Disagreement, topology: Topology): Claim[] {
     const byEpoch = new Map<number | undefined, NodeId[]>()
     for (const id of saidBy) {
       const epoch = entryAt(topology, id, owner)?.configEpoch ?? configEpoch
-      byEpoch.set(epoch, [...(byEpoch.get(epoch) ?? []), id])
+      const sayers = byEpoch.get(epoch)
+      if (sayers) sayers.push(id)
+      else byEpoch.set(epoch, [id])
     }
     return [...byEpoch]
       .sort(([a = 0], [b = 0]) => b - a)

@@ -10,7 +10,8 @@ import type {MovePlan, SlotMove} from './plan.ts'
 export interface EvacuateOptions {
   /** Node IDs; replicas among them have no slots and are passed over. */
   readonly victims: readonly NodeId[]
-  readonly started: readonly SlotMove[]
+  /** Moves that have begun already: part of the plan. */
+  readonly started?: readonly SlotMove[]
 }
 
 /**
@@ -18,7 +19,7 @@ export interface EvacuateOptions {
  * some when no other remains.
  * @throws UsageError when no primary would remain; RefusedError 'open-slots' when a slot is on its way to a victim.
  */
-export function planEvacuate(topology: Topology, {victims, started}: EvacuateOptions): MovePlan {
+export function planEvacuate(topology: Topology, {victims, started = []}: EvacuateOptions): MovePlan {
   const leaving = new Set(victims)
   requireNothingOnTheWay(topology, leaving)
   const own = slotsByOwner(ownersAfter(topology, started))

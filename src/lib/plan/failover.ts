@@ -2,7 +2,7 @@
 import {RefusedError} from '../errors.ts'
 import {countSlots, type SlotRanges} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type NodeView, type Topology} from '../topology/model.ts'
-import {labelNode, primaries, replicasOf, seedAddress, slotsOf} from '../topology/queries.ts'
+import {labelNode, primaries, replicasOf, requireNode, seedAddress, slotsOf} from '../topology/queries.ts'
 
 export interface FailoverPlan {
   readonly version: 1
@@ -28,7 +28,7 @@ const MOST_LAG_BYTES = 16 * 2 ** 20
 
 /** @throws RefusedError telling why the failover would not come about, or lose writes, and which way is left. */
 export function planFailover(topology: Topology, {nodeId, way}: FailoverOptions): FailoverPlan {
-  const named = topology.nodesById.get(nodeId) as ClusterNode
+  const named = requireNode(topology, nodeId)
   const replica = named.role === 'replica' ? named : bestReplica(topology, named, way)
   const primary = topology.nodesById.get(replica.primaryId ?? '')
   if (!primary) {

@@ -10,18 +10,18 @@ import {requirePrimary} from './reshard.ts'
 
 export interface RebalanceOptions {
   /** By node ID; a primary without one weighs 1. */
-  readonly weights: ReadonlyMap<NodeId, number>
-  /** Nothing moves while every primary is within this many percent of its share; 0: even out exactly. */
-  readonly thresholdPercent: number
-  /** Primaries without slots take part; those with a weight of their own do in any case. */
-  readonly useEmpty: boolean
+  readonly weights?: ReadonlyMap<NodeId, number>
+  /** Nothing moves while every primary is within this many percent of its share; 0, the default: even out exactly. */
+  readonly thresholdPercent?: number
+  /** Primaries without slots take part; those with a weight of their own do in any case. Default false. */
+  readonly useEmpty?: boolean
   /** Moves that have begun already: part of the plan whatever the threshold says. */
-  readonly started: readonly SlotMove[]
+  readonly started?: readonly SlotMove[]
 }
 
 /** @throws UsageError when a weight makes no sense, or all of them are 0. */
-export function planRebalance(topology: Topology, options: RebalanceOptions): MovePlan {
-  const {started, thresholdPercent} = options
+export function planRebalance(topology: Topology, options: RebalanceOptions = {}): MovePlan {
+  const {started = [], thresholdPercent = 0} = options
   const own = slotsByOwner(ownersAfter(topology, started))
   const weights = weightsOf(topology, options, own)
   const {quotas, isExact} = attainableQuotas(own, weights, started)
@@ -59,7 +59,7 @@ function attainableQuotas(
 /** Of those that take part. @throws UsageError when one makes no sense, or all of them are 0. */
 export function weightsOf(
   topology: Topology,
-  {weights, useEmpty}: RebalanceOptions,
+  {weights = new Map(), useEmpty = false}: RebalanceOptions,
   own: ReadonlyMap<NodeId, readonly number[]>,
 ): Map<NodeId, number> {
   for (const [id, weight] of weights) {

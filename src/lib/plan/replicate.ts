@@ -2,7 +2,7 @@
 import {RefusedError, UsageError} from '../errors.ts'
 import {countSlots} from '../slots/slot-ranges.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
-import {countKeys, labelNode, listNodes, replicasOf, slotsOf} from '../topology/queries.ts'
+import {countKeys, labelNode, listNodes, replicasOf, requireNode, slotsOf} from '../topology/queries.ts'
 import {requireNothingOnTheWay} from './on-the-way.ts'
 
 export interface ReplicatePlan {
@@ -16,15 +16,15 @@ export interface ReplicatePlan {
 }
 
 /**
- * @throws UsageError for a node that is to follow itself or a replica; RefusedError when it owns slots, holds keys that
+ * @throws UsageError for a node that is to follow itself or a replica, or is no member; RefusedError when it owns slots, holds keys that
  *   would be lost, has replicas itself, or when one of the two does not answer.
  */
 export function planReplicate(
   topology: Topology,
   {replicaId, primaryId}: {readonly replicaId: NodeId; readonly primaryId: NodeId},
 ): ReplicatePlan {
-  const replica = topology.nodesById.get(replicaId) as ClusterNode
-  const primary = topology.nodesById.get(primaryId) as ClusterNode
+  const replica = requireNode(topology, replicaId)
+  const primary = requireNode(topology, primaryId)
   if (replica === primary) throw new UsageError(`${labelNode(replica)} cannot follow itself`)
   if (primary.role === 'replica') {
     const its = topology.nodesById.get(primary.primaryId ?? '')

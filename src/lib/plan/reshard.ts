@@ -21,7 +21,7 @@ export type ReshardOptions = {
  * @throws UsageError when source or target makes no sense or the sources have not enough; RefusedError 'open-slots' when
  *   one of `slots` is on its way to another node.
  */
-export function planReshard(topology: Topology, options: ReshardOptions, started: readonly SlotMove[]): MovePlan {
+export function planReshard(topology: Topology, options: ReshardOptions, started: readonly SlotMove[] = []): MovePlan {
   const target = requirePrimary(topology, options.to, 'take slots')
   const sources = sourcesOf(topology, options)
   if ('slots' in options) {

@@ -84,6 +84,9 @@ function indexPage(commands: readonly CommandFacts[], guides: readonly Guide[]):
     '## Reference',
     [
       '- [The rules of `rcluster check`](rules.md)',
+      '- [Declared clusters](declared-clusters.md): a file says what a cluster is to be',
+      '- [rcluster as a library](library.md)',
+      '- [Large clusters](scale.md): what limits them, and what was measured',
       '- [Exit codes](../README.md#exit-codes) and [JSON](../README.md#json)',
       '- [Decisions](decisions): why it is built as it is',
     ].join('\n'),

@@ -15,8 +15,20 @@ export interface MovedNode {
   readonly knownAs: readonly {readonly by: NodeId; readonly address: NodeAddress}[]
 }
 
+const movedIn = new WeakMap<Topology, readonly MovedNode[]>()
+
 /** In the order of the nodes. A node that anybody is linked to has not moved away from there, whatever address that is. */
 export function movedNodes(topology: Topology): readonly MovedNode[] {
+  // Many rules ask, and of a thousand views on a thousand nodes each answer takes a while.
+  let moved = movedIn.get(topology)
+  if (!moved) {
+    moved = findMoved(topology)
+    movedIn.set(topology, moved)
+  }
+  return moved
+}
+
+function findMoved(topology: Topology): readonly MovedNode[] {
   const known = new Map<NodeId, {by: NodeId; entry: NodeEntry}[]>()
   for (const {id: by, reach} of topology.nodes) {
     if (reach.kind === 'unreachable') continue
@@ -45,15 +57,15 @@ export function movedNodes(topology: Topology): readonly MovedNode[] {
 
 /** Where anybody reaches one of them, it is: behind a port mapping, too. */
 function placesOfLinks({nodes}: Topology, ids: ReadonlyMap<NodeId, unknown>): ReadonlySet<string> {
-  const places = new Set<string>()
+  // What views tell alike is one entry.
+  const told = new Set<NodeEntry>()
   for (const {id: by, reach} of nodes) {
     if (reach.kind === 'unreachable') continue
     for (const entry of reach.view.entries) {
-      if (entry.id !== by && ids.has(entry.id) && !isCutOff(entry))
-        places.add(`${entry.id} ${formatAddress(entry.announced)}`)
+      if (entry.id !== by && ids.has(entry.id) && !isCutOff(entry)) told.add(entry)
     }
   }
-  return places
+  return new Set([...told].map(({id, announced}) => `${id} ${formatAddress(announced)}`))
 }
 
 /**

@@ -1,0 +1,47 @@
+/** What is to be done until a cluster is as it was declared? A line a stage. */
+import type {DesiredPlan, DesiredStage} from '../plan/desired.ts'
+import {plural} from './amounts.ts'
+import {clean} from './clean.ts'
+import type {Style} from './colour.ts'
+import {renderWarning} from './error.ts'
+import {wrap} from './wrap.ts'
+
+/** Numbered, in the order in which they are carried out; warnings last. */
+export function renderDesiredPlan({stages, warnings}: DesiredPlan, style: Style): string {
+  const lines = stages.map((stage, index) => wrap(`${index + 1}. ${clean(describeStage(stage))}`, style, 0, 3))
+  return [...lines, ...warnings.map((warning) => renderWarning(warning, style))].join('\n')
+}
+
+export function describeStage({stage, plan}: DesiredStage): string {
+  switch (stage) {
+    case 'create': {
+      const shards = plan.primaries.map(({address, slots, replicas}) =>
+        [`${address} leads ${slots || 'no slots'}`, ...replicas.map((one) => one.address)].join(', followed by '),
+      )
+      return `Create a cluster of ${plural(plan.primaries.length, 'shard')}: ${shards.join('; ')}`
+    }
+    case 'join': {
+      const isReplica = plan.newcomers[0]?.role === 'replica'
+      const roles = plural(plan.newcomers.length, isReplica ? 'replica' : 'primary').replace(/^\d+ /, '')
+      return `Join ${plan.newcomers.map(({address}) => address).join(', ')} as ${roles}`
+    }
+    case 'move': {
+      const changes = plan.primaries
+        .filter(({slotsBefore, slotsAfter}) => slotsBefore !== slotsAfter)
+        .map(({address, slotsBefore, slotsAfter}) => `${address} from ${slotsBefore} to ${slotsAfter}`)
+      return `Move ${plural(plan.moves.length, 'slot')}: ${changes.join(', ')}`
+    }
+    case 'replicate':
+      return `Make ${plan.replica.address} follow ${plan.primary.address}`
+    case 'config': {
+      const settings = new Map<string, Set<string>>()
+      for (const {name, after, address} of plan.changes) {
+        const text = after === undefined ? name : `${name} ${after === '' ? '(empty)' : after}`
+        settings.set(text, (settings.get(text) ?? new Set()).add(address))
+      }
+      return `Set ${[...settings].map(([text, nodes]) => `${text} on ${plural(nodes.size, 'node')}`).join(', ')}`
+    }
+    case 'remove':
+      return `Remove ${plan.victims.map(({address}) => address).join(', ')}`
+  }
+}
