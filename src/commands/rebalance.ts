@@ -128,7 +128,11 @@ export default class Rebalance extends PlacementCommand<typeof Rebalance> {
     return [weightsFrom, by, defragment, maxMoves, maxBytes]
   }
 
-  async #planByLoad(session: ClusterSession, topology: Topology, options: RebalanceOptions): Promise<MovePlan> {
+  async #planByLoad(
+    session: ClusterSession,
+    topology: Topology,
+    options: Required<RebalanceOptions>,
+  ): Promise<MovePlan> {
     const {measureLoads} = await import('../lib/engine/measure-loads.ts')
     const {planLoadRebalance} = await import('../lib/plan/rebalance-load.ts')
     const {by, over: overMs = DEFAULT_OVER_MS, 'max-moves': maxMoves, 'max-bytes': maxBytes} = this.flags

@@ -19,7 +19,7 @@ import {describeLoad, unitOf} from './planned-load.ts'
 import {type RebalanceOptions, weightsOf} from './rebalance.ts'
 import {settleSlots} from './settle-slots.ts'
 
-export interface LoadOptions extends RebalanceOptions {
+export interface LoadOptions extends Required<RebalanceOptions> {
   readonly loads: SlotLoads
   /** Slots that move beside those that have begun, at most. */
   readonly maxMoves?: number | undefined
