@@ -91,6 +91,15 @@ forEachKind(
       await ended
       await rcluster.ok('rebalance', seed, '--replicas', '--primaries', ...zones, '--yes')
       expect(await check()).toBe(0)
+      // What the killed run had changed for its time.
+      for (const address of servers.addresses) {
+        const [, setting] = (await rawCommand(address, [
+          'CONFIG',
+          'GET',
+          'cluster-allow-replica-migration',
+        ])) as string[]
+        expect(setting).toBe('yes')
+      }
 
       const joined = JSON.parse(
         (await rcluster.ok('add-node', last, seed, '--replica', ...zones, '--json')).stdout,

@@ -264,7 +264,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     const plan = {...ahead, outlook, warnings: [...ahead.warnings, ...verdict.warnings]}
     const report = {plan, slotsMoved: 0, slotsMovedAtomically: 0, keysMoved: 0, elapsedMs: 0}
     if (plan.moves.length === 0) {
-      if (!flags['dry-run']) await this.#tidyUp(session, records)
+      if (!flags['dry-run']) await this.tidyUp(session, records)
       this.print(
         planned.moves.length > 0
           ? renderMovePlan(plan, session.topology, this.style, flags.explain)
@@ -279,7 +279,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     if (this.isSaving) await this.savePlan(this.planWithMoves(session, plan), session.topology)
     if (flags['dry-run']) return {outcome: 'planned', ...report}
     if (words.question !== undefined) await this.confirm(words.question(plan))
-    const own = this.#record(intent, plan)
+    const own = this.record(intent, plan)
     const startedAt = performance.now()
     let isDone = false
     try {
@@ -311,7 +311,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
       throw this.#withResumeCommands(error, session)
     } finally {
       this.#writeMetrics(plan, startedAt, isDone)
-      await this.#tidyUp(session, records)
+      await this.tidyUp(session, records)
     }
   }
 
@@ -359,7 +359,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
   }
 
   /** After runs that were cut off: what they had changed for their time is restored, and their records go. */
-  async #tidyUp(session: ClusterSession, records: readonly RunRecord[]): Promise<void> {
+  protected async tidyUp(session: ClusterSession, records: readonly RunRecord[]): Promise<void> {
     await restoreHeld(
       session,
       records.flatMap((record) => record.held ?? []),
@@ -369,7 +369,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
   }
 
   /** A state folder that cannot be written to costs the memory of an interruption, not the work. */
-  #record(intent: string, plan: MovePlan): RunRecord | undefined {
+  protected record(intent: string, plan: MovePlan): RunRecord | undefined {
     try {
       return beginRun(process.env, intent, plan)
     } catch (error) {

@@ -2,13 +2,16 @@
 import type {Command} from '@oclif/core/command'
 import * as Flags from '@oclif/core/flags'
 import {carryOut} from '../engine/carry-out.ts'
+import {holdSetting, STAY_PUT} from '../engine/hold-setting.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {tellingHowFar} from '../engine/stages.ts'
 import {UsageError} from '../errors.ts'
 import type {MemberAct} from '../plan/acts.ts'
 import {type PlacementPlan, planPlacement} from '../plan/even-replicas.ts'
+import {buildMovePlan} from '../plan/move-plan.ts'
 import {renderPlacementPlan} from '../render/acts.ts'
 import {formatDuration, plural} from '../render/amounts.ts'
+import {endRun, noteHeld, readRuns} from '../state/run-journal.ts'
 import type {NodeId, Topology} from '../topology/model.ts'
 import {withZones} from '../topology/zone-labels.ts'
 import {MoveCommand} from './move-command.ts'
@@ -86,31 +89,52 @@ export abstract class PlacementCommand<T extends typeof Command> extends MoveCom
 
   async #carryOut(session: ClusterSession, plan: PlacementPlan, acts: readonly MemberAct[]): Promise<PlacementReport> {
     const startedAt = performance.now()
+    const {'dry-run': isDryRun} = this.flags as unknown as PlacementFlags
     this.print(renderPlacementPlan({...plan, acts}, this.style))
     await this.savePlan(plan, session.topology)
     if (acts.length === 0) {
+      if (!isDryRun) await this.tidyUp(session, readRuns(process.env, session.topology))
       this.print('Nothing to do: no step would make it better.')
       return {outcome: 'nothing-to-do', plan, done: [], elapsedMs: 0}
     }
-    if ((this.flags as unknown as PlacementFlags)['dry-run']) return {outcome: 'planned', plan, done: [], elapsedMs: 0}
+    if (isDryRun) return {outcome: 'planned', plan, done: [], elapsedMs: 0}
     await this.confirm(`Carry out ${plural(acts.length, 'step')}?`)
-    const options = {signal: this.stopSignal, listener: this.listener()}
-    const done: MemberAct[] = []
-    for (const act of acts) {
-      this.stopSignal.throwIfAborted()
-      const soFar = `${done.length} of ${plural(acts.length, 'step')} done, and each of them holds`
-      await tellingHowFar(soFar, `To go on: ${this.applyLine ?? this.commandLine}`, () =>
-        carryOut(session, act, options),
-      )
-      done.push(act)
-      await session.refresh()
-    }
+    const done = await this.#actByAct(session, acts)
     const elapsedMs = performance.now() - startedAt
     this.print(
       `${plural(done.length, 'step')} done in ${formatDuration(elapsedMs)}; every node that answers knows it, and all replicas concerned are in step.`,
     )
     this.warnOfSilent(session.topology)
     return {outcome: 'placed', plan, done, elapsedMs}
+  }
+
+  /**
+   * Meanwhile the servers leave replicas where they are: a shard that is short of one for some seconds would be sent another by
+   * them. Recorded as a run that moves nothing: where this one is killed, the next puts the setting back.
+   */
+  async #actByAct(session: ClusterSession, acts: readonly MemberAct[]): Promise<MemberAct[]> {
+    const options = {signal: this.stopSignal, listener: this.listener()}
+    const records = readRuns(process.env, session.topology)
+    const own = this.record('placement', buildMovePlan(session.topology, 'rebalance', [], []))
+    const done: MemberAct[] = []
+    const work = async (): Promise<void> => {
+      for (const act of acts) {
+        this.stopSignal.throwIfAborted()
+        const soFar = `${done.length} of ${plural(acts.length, 'step')} done, and each of them holds`
+        await tellingHowFar(soFar, `To go on: ${this.applyLine ?? this.commandLine}`, () =>
+          carryOut(session, act, options),
+        )
+        done.push(act)
+        await session.refresh()
+      }
+    }
+    try {
+      await holdSetting(session.reachedPorts(), STAY_PUT, options.listener, work, (held) => own && noteHeld(own, held))
+    } finally {
+      if (own) endRun(own)
+      await this.tidyUp(session, records)
+    }
+    return done
   }
 }
 

@@ -142,7 +142,7 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
   rebalance: [
     ...LOOK,
     ...MOVE,
-    ...only('--replicas', '+cluster|replicate'),
+    ...only('--replicas', '+cluster|replicate +ping'),
     ...only('--primaries', '+cluster|failover'),
     ...only('--by and --max-bytes, of what the servers measure', '+cluster|slot-stats', STATS),
   ],

@@ -92,8 +92,12 @@ export function readRuns(env: NodeJS.ProcessEnv, topology: Topology): RunRecord[
       // Another process may just have ended its run.
     }
   }
+  const isMember = (id: string): boolean => topology.nodesById.has(id)
   return records
-    .filter(({plan}) => plan.moves.some(({from, to}) => topology.nodesById.has(from) && topology.nodesById.has(to)))
+    .filter(
+      ({plan, held = []}) =>
+        plan.moves.some(({from, to}) => isMember(from) && isMember(to)) || held.some(({id}) => isMember(id)),
+    )
     .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))
 }
 
