@@ -264,7 +264,7 @@ describe('every plan by load', () => {
           }
         }
       }),
-      {numRuns: 8},
+      {numRuns: 5},
     )
   })
 
@@ -286,7 +286,7 @@ describe('every plan by load', () => {
           expect(load!.cost.moved).toBeLessThanOrEqual(1.2 * load!.cost.least! + 1)
         }
       }),
-      {numRuns: 8},
+      {numRuns: 5},
     )
   })
 

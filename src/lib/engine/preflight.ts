@@ -21,6 +21,7 @@ import type {ClusterSession} from './session.ts'
 import {spread} from './spread.ts'
 import {joinVerdicts, NOTHING_TO_SAY, type Verdict} from './verdict.ts'
 import {mapBounded, pollUntil} from './waiting.ts'
+import {wavesOf} from './waves.ts'
 
 /** A key larger than this is not used as the probe: the source would stall for it. */
 const PROBE_MAX_BYTES = 64 * 1024
@@ -45,7 +46,7 @@ export async function lookBeforeMoves(
   const verdicts = await Promise.all([
     judgeRights(session, pairs, options),
     ...[
-      mapBounded(pairs, 64, (pair) => judgePair(session, pair, options)).then(joinVerdicts),
+      judgePairs(session, pairs, options),
       judgeFollowers(session, pairs),
       judgePayloads(session, pairs),
       judgeRoom(session, plan, pairs),
@@ -75,6 +76,19 @@ function withoutEchoes(verdicts: readonly Verdict[]): Verdict[] {
     ...verdict,
     obstacles: verdict.obstacles.filter(({cause}) => !(isTold && isDenied(cause))),
   }))
+}
+
+/** A MIGRATE holds its source: two nodes that try the way to each other at once would wait for one another in vain. */
+async function judgePairs(
+  session: ClusterSession,
+  pairs: readonly PlannedPair[],
+  options: PreflightOptions,
+): Promise<Verdict> {
+  const verdicts: Verdict[] = []
+  for (const wave of wavesOf(pairs, (pair) => pair)) {
+    verdicts.push(...(await mapBounded(wave, 64, (pair) => judgePair(session, pair, options))))
+  }
+  return joinVerdicts(verdicts)
 }
 
 async function judgePair(
