@@ -7,7 +7,7 @@ import {type LossLook, lookForLoss} from '../lib/engine/look-for-loss.ts'
 import {runRepairs} from '../lib/engine/run-repairs.ts'
 import {type ClusterSession, openSession} from '../lib/engine/session.ts'
 import {orAbort, pause} from '../lib/engine/waiting.ts'
-import {ClusterError, InterruptedError, NodeError, RefusedError, UsageError} from '../lib/errors.ts'
+import {CancelledError, ClusterError, InterruptedError, NodeError, RefusedError, UsageError} from '../lib/errors.ts'
 import {healingPart, type LostShard, slotsLost} from '../lib/plan/heal.ts'
 import {slotsOfRepair} from '../lib/plan/repair.ts'
 import type {Repair, RepairPlan} from '../lib/plan/repair-plan.ts'
@@ -46,7 +46,7 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     '--watch looks every --interval until it is stopped, and acts by itself: when a shard has been lost for --grace, for at most --max-slots in one act and --max-acts-per-hour, of which this machine keeps the count. Each act is saved as a plan, with what every node said before. Everything but the act leaves the cluster to other commands; while one of them is at work, it waits.',
     'Exit codes: 0 healed, nothing to do, or a watch that was ended; 2 the words make no sense; 3 something is lost, and nothing was changed; 4 no seed answers, or a node said no; 5 part of it was done; 130 stopped.',
   ].join('\n\n')
-  static override usage = 'heal [SEED…]'
+  static override usage = 'heal [SEED...]'
   static override examples = [
     '<%= config.bin %> heal 127.0.0.1:7000 --dry-run',
     '<%= config.bin %> heal 127.0.0.1:7000 --watch --grace 60s --max-slots 5462 --accept-data-loss --yes',
@@ -139,8 +139,8 @@ export default class Heal extends ClusterCommand<typeof Heal> {
         last = await orAbort(lookForLoss(session, spares, this.stopSignal), this.stopSignal)
         await this.#consider(session, last, spares)
       } catch (error) {
-        if (this.stopSignal.aborted) break
-        if (!(error instanceof ClusterError)) throw error
+        if (this.stopSignal.aborted && !(error instanceof InterruptedError)) break
+        if (this.stopSignal.aborted || !(error instanceof ClusterError)) throw error
         this.#say(`${error.message}; looking again`)
         if (error instanceof NodeError) {
           this.#since.clear()
@@ -149,6 +149,10 @@ export default class Heal extends ClusterCommand<typeof Heal> {
       }
       await pause(this.flags.interval ?? INTERVAL_MS, this.stopSignal)
     }
+    const reason: unknown = this.stopSignal.reason
+    const isTold = reason instanceof CancelledError || (reason as ClusterError).details['failure'] === 'timeout'
+    // Somebody else has taken the lock.
+    if (!isTold) throw reason
     return {outcome: 'watched', lost: last?.lost ?? [], doubts: last?.doubts ?? [], acts: this.#acts}
   }
 
@@ -169,8 +173,7 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     const {lost, doubts, plan} = look
     if (lost.length === 0 || !plan) {
       this.#since.clear()
-      const names = lost.map(({address}) => address).join(', ')
-      if (lost.length > 0) this.#say(`${names} does not answer; not acting: ${doubts.join('; ')}`)
+      if (lost.length > 0) this.#say(`Not acting: ${doubts.join('; ')}`)
       else this.#say(doubts.length > 0 ? `Nothing is lost: ${doubts[0]}` : 'Nothing is lost')
       return
     }
@@ -188,7 +191,8 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     try {
       // What was true before the lock may be so no longer.
       const again = await lookForLoss(session, spares, this.stopSignal)
-      if (!again.plan || !again.lost.every(({id}) => this.#since.has(id))) return
+      const isSame = again.lost.every(({id}) => this.#since.has(id))
+      if (!again.plan || !isSame || this.#reasonNotTo(session, again.lost)) return
       this.print(renderRepairPlan(again.plan, session.topology, this.style))
       await this.#act(session, again, again.plan)
     } finally {
@@ -204,7 +208,12 @@ export default class Heal extends ClusterCommand<typeof Heal> {
     if (this.flags['dry-run']) return undefined
     if (!this.flags['accept-data-loss']) return 'their keys are given up with --accept-data-loss only'
     if (!watch) return undefined
-    const acts = countHealings(process.env, topology, new Date(Date.now() - HOUR_MS))
+    let acts: number
+    try {
+      acts = countHealings(process.env, topology, new Date(Date.now() - HOUR_MS))
+    } catch (error) {
+      return `how often this was done cannot be told: ${(error as Error).message}`
+    }
     return acts < maxActs ? undefined : `after ${plural(acts, 'act')} in an hour --max-acts-per-hour allows no more`
   }
 

@@ -48,7 +48,7 @@ export default class Roll extends ClusterCommand<typeof Roll> {
   static override flags = {
     ...changeFlags,
     ...lockFlags,
-    exec: Flags.string({summary: 'Restarts the node that RCLUSTER_NODE_… name.', helpValue: 'COMMAND'}),
+    exec: Flags.string({summary: 'Restarts the node that RCLUSTER_NODE_ADDRESS names.', helpValue: 'COMMAND'}),
     'exec-timeout': duration({
       summary: 'How long that command may take.',
       default: EXEC_MS,
@@ -176,7 +176,7 @@ export default class Roll extends ClusterCommand<typeof Roll> {
 
   async #requireWell(session: ClusterSession): Promise<void> {
     const [trouble, ...others] = await waitUntilWell(session, undefined, {
-      deadlineMs: AT_FIRST_MS,
+      deadlineMs: Math.min(AT_FIRST_MS, this.flags['back-timeout'] ?? BACK_MS),
       signal: this.stopSignal,
       listener: this.listener(),
     })

@@ -60,9 +60,10 @@ test.each([...new Set(commandLines)])('rcluster %s', (line) => {
   }
   // What follows a semicolon is prose, or the next command line.
   const words = line.split(';')[0]!.split(' ')
-  const command = commands.find(
-    (one) => one.names.includes(words[0]!) || one.names.includes(words.slice(0, 2).join(' ')),
+  const [pair, single] = [words.slice(0, 2).join(' '), words[0]!].map((name) =>
+    commands.find((one) => one.names.includes(name)),
   )
+  const command = pair ?? single
   expect(command, `${words[0]} is no command`).toBeDefined()
   const flags = words.filter((word) => /^-{1,2}[a-z]/.test(word)).map((word) => word.replace(/=.*$/, ''))
   for (const flag of flags) expect([...command!.flags], `${flag} is no flag of ${words[0]}`).toContain(flag)

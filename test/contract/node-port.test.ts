@@ -511,7 +511,7 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
 
   it('makes users what they are elsewhere', async () => {
     const hash = 'a'.repeat(64)
-    await source.setUser('app', ['on', `#${hash}`, '~app:*', '-@all', '+get'])
+    await source.setUser('app', ['reset', 'on', `#${hash}`, '~app:*', '-@all', '+get'])
     const [line] = (await source.listUsers()).filter((one) => one.startsWith('user app '))
     expect(line).toContain(`#${hash}`)
     await target.setUser('app', ['on', 'nopass', '~*', '+@all'])

@@ -6,7 +6,7 @@ import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {mapBounded} from '../../src/lib/engine/waiting.ts'
 import {COMMAND_LINES} from '../support/command-lines.ts'
 import {type HostileServer, MANNERS, openHostile} from '../support/hostile-servers.ts'
-import {captureRuns, commandIds, runWithin} from '../support/in-process.ts'
+import {captureRuns, commandIds, loadCommands, runWithin} from '../support/in-process.ts'
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-hostile-'))
 
@@ -16,6 +16,7 @@ beforeAll(async () => {
   process.env['NO_COLOR'] = '1'
   writeFileSync(path.join(folder, 'empty.rdb'), Buffer.from('REDIS0011\xff\0\0\0\0\0\0\0\0', 'latin1'))
   captureRuns()
+  await loadCommands()
   servers = await Promise.all(MANNERS.map(openHostile))
   const pairs = MANNERS.flatMap(({name}, index) =>
     Object.entries(COMMAND_LINES).map(([id, line]) => ({

@@ -189,7 +189,7 @@ forEachKind(
         /^5 [\s\S]*was not back and in sync within 3 s: .* is node \w+ now, where node \w+ was before/,
       )
       // Nor is another one begun.
-      const next = await roll('--exec', service.command, '--only', servers.addresses[1] ?? '', '--allow-unserved')
+      const next = await roll('--exec', service.command, '--only', servers.addresses[1] ?? '', '--back-timeout', '1')
       expect(`${next.code} ${next.stderr}`).toMatch(/^3 [\s\S]*only while all is in order/)
     })
   },

@@ -43,8 +43,8 @@ forEachKind(
         expect(changed.code).toBe(1)
         expect(changed.stdout).toMatch(new RegExp(`new +${d} .*a primary of 500 slots 4961-5460`))
         expect(changed.stdout).toMatch(new RegExp(`role +${b} .*: primary, now replica of ${e}`))
-        expect(changed.stdout).toMatch(new RegExp(`slots +500 slots 4961-5460 from ${a} .* to ${d}`))
-        expect(changed.stdout).toMatch(new RegExp(`slots +200 slots 10723-10922 from ${b} .* to ${c}`))
+        expect(changed.stdout).toMatch(new RegExp(`slots +4961-5460 \\(500\\) from ${a} .* to ${d}`))
+        expect(changed.stdout).toMatch(new RegExp(`slots +10723-10922 \\(200\\) from ${b} .* to ${c}`))
 
         const dry = await rcluster.ok('reshard', a, '--like', file, '--dry-run')
         expect(dry.stdout).toContain('700 slots to move')

@@ -33,7 +33,7 @@ forEachKind(
       (await rcluster.run(['check', servers.addresses[0]!, ...RULES, ...zones])).code
 
     beforeAll(async () => {
-      servers = await startServers(kind, 7, {config: {'cluster-node-timeout': '3000'}})
+      servers = await startServers(kind, 7, {config: {'cluster-node-timeout': '3000', 'repl-diskless-sync-delay': '0'}})
       // Two in each zone, in an order in which the first three nodes are in two zones; the last node is in zone c.
       for (const [index, zone] of ['a', 'a', 'b', 'b', 'c', 'c', 'c'].entries())
         zoneOf.set(servers.addresses[index]!, zone)

@@ -171,7 +171,7 @@ describe('warnings', () => {
       name: 'one zone for all is said once',
       nodes: 'h1/z1 h2/z1 h3/z1 h4/z1 h5/z1 h6/z1',
       replicas: 1,
-      gives: ['All nodes are on one zone, z1: with it the whole cluster is lost.'],
+      gives: ['All nodes are in one zone, z1: with it the whole cluster is lost.'],
     },
     {
       name: 'a zone with most primaries',

@@ -80,7 +80,7 @@ describe('rebalance --replicas', () => {
       replicas: {R1: 'A', R2: 'B', R3: 'C'},
       zones: {A: 'a', R1: 'a', B: 'a', R2: 'a', C: 'a', R3: 'b'},
       acts: [],
-      warns: /2 of 3 shards have a replica on the zone of its primary/,
+      warns: /2 of 3 shards have a replica in the zone of its primary/,
     },
     {
       name: 'leaves the dead where they are',

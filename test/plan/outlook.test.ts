@@ -1,6 +1,6 @@
 import {expect, test} from 'vitest'
 import {outlookOf} from '../../src/lib/plan/outlook.ts'
-import type {BigKey, MovePlan} from '../../src/lib/plan/plan.ts'
+import type {BigKey, MovePlan, PlannedLoad} from '../../src/lib/plan/plan.ts'
 import {idOf} from '../topology/cluster-views.ts'
 
 const [A, B, C] = [idOf('a'), idOf('b'), idOf('c')]
@@ -69,6 +69,28 @@ test('what is not done: emptied primaries stay, empty ones are passed over by re
   ])
   // It is removed by the same command.
   expect(outlookOf(planOf('evacuate'), NOTHING).notDone).toEqual([])
+})
+
+test('by load, each end is told in parts of its share', () => {
+  const primary = (id: string, before: number, after: number, share = 40) => ({id, share, before, after})
+  const load: PlannedLoad = {
+    by: 'memory',
+    unit: 'bytes',
+    sources: ['measured'],
+    total: 80,
+    primaries: [primary(A, 60, 40), primary(B, 10, 40), primary(C, 10, 0, 0)],
+    slots: [],
+    imbalancePercent: {before: 75, after: 0, least: 0},
+    cost: {unit: 'bytes', moved: 30, least: 30},
+    ranges: {before: 4, after: 3},
+    hotSlots: [],
+  }
+  expect(outlookOf(planOf('rebalance', {load}), NOTHING).reasons.map(({why}) => why)).toEqual([
+    'a:1 bears 150 % of its share, b:1 bears 25 % of its share',
+    'c:1 is to bear nothing, b:1 bears 25 % of its share',
+  ])
+  const tidy = {...load, primaries: [primary(A, 40, 40), primary(B, 40, 40), primary(C, 0, 0, 0)]}
+  expect(outlookOf(planOf('rebalance', {load: tidy}), NOTHING).reasons[0]?.why).toContain('lie together')
 })
 
 test('every pair has its reason', () => {

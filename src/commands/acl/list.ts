@@ -58,7 +58,7 @@ export default class AclList extends AdminCommand<typeof AclList> {
     this.print(renderUsers(users, byNode.size, this.style))
     for (const finding of findings) {
       const suggestions = finding.suggestions.filter((text) => !text.includes('rcluster acl list'))
-      this.print(renderFinding({...finding, suggestions}, topology, this.style))
+      this.print(renderFinding({...finding, suggestions, evidence: []}, topology, this.style))
     }
     for (const {reason} of notTold.slice(0, 4)) this.warnOperator(`Not told: ${reason}`)
     if (findings.length > 0 || notTold.length > 0) process.exitCode = 1

@@ -62,9 +62,11 @@ export default class FunctionsSync extends AdminCommand<typeof FunctionsSync> {
     this.print(renderCopies(copies, topology, this.style))
     if (this.flags['dry-run']) return {outcome: 'planned', copies}
     const targets = new Set(copies.map(({to}) => to)).size
-    await this.confirm(`Copy ${plural(copies.length, 'library')} to ${plural(targets, 'primary')}?`)
+    const names = [...new Set(copies.map(({library}) => library))]
+    const what = `${names.length > 3 ? plural(names.length, 'library') : names.join(', ')} to ${plural(targets, 'primary')}`
+    await this.confirm(`Copy ${what}?`)
     requireCopied(await syncFunctions(session, plan))
-    this.print(`Copied ${plural(copies.length, 'library')} to ${plural(targets, 'primary')}, read again on each.`)
+    this.print(`Copied ${what}, read again on each.`)
     return {outcome: 'done', copies}
   }
 }

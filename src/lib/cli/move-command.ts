@@ -21,6 +21,7 @@ import {buildMovePlan} from '../plan/move-plan.ts'
 import {outlookOf} from '../plan/outlook.ts'
 import type {MovePlan, SlotMove} from '../plan/plan.ts'
 import type {SavedPlan} from '../plan/plan-file.ts'
+import {withLoadOf} from '../plan/planned-load.ts'
 import {compareGround, type PlannedChanges} from '../plan/shift.ts'
 import {formatDuration, plural} from '../render/amounts.ts'
 import {moveMetrics} from '../render/move-metrics.ts'
@@ -126,7 +127,7 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     session: ClusterSession,
     kind: MovePlan['kind'],
     intent: string,
-    planAnew: (topology: Topology, started: readonly SlotMove[]) => MovePlan,
+    planAnew: (topology: Topology, started: readonly SlotMove[]) => MovePlan | Promise<MovePlan>,
     named: (topology: Topology) => readonly SlotMove[] = () => [],
   ): Promise<{plan: MovePlan; records: readonly RunRecord[]}> {
     await session.requireOneCluster()
@@ -142,9 +143,9 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     if (same && left) {
       const done = same.plan.moves.length - left.length
       this.note(`Going on with the run of ${same.startedAt}: ${done} of ${same.plan.moves.length} slots have moved.`)
-      return {plan: buildMovePlan(topology, kind, left, []), records}
+      return {plan: withLoadOf(same.plan, buildMovePlan(topology, kind, left, []), topology), records}
     }
-    return {plan: planAnew(topology, uniqueBySlot(startedIn(topology))), records}
+    return {plan: await planAnew(topology, uniqueBySlot(startedIn(topology))), records}
   }
 
   /**
@@ -154,11 +155,12 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
   protected async carryOutSaved(
     session: ClusterSession,
     given: GivenPlan,
-    {moves, kind}: MovePlan,
+    plan: MovePlan,
     changes: PlannedChanges,
     question: ((plan: MovePlan) => string) | undefined,
   ): Promise<MoveReport> {
     await this.lockCluster(session)
+    const {moves, kind} = plan
     const {cluster} = given.file
     // What gossip has not settled yet is no shift.
     const topology = await this.fitTopology(session, (now) => [...compareGround(cluster, now, changes).left])
@@ -170,7 +172,8 @@ export abstract class MoveCommand<T extends typeof Command> extends PlannedComma
     const ours = new Map(left.map((move) => [move.slot, move]))
     const isOurs = ({slot, from, to}: SlotMove): boolean => ours.get(slot)?.from === from && ours.get(slot)?.to === to
     const records = readRuns(process.env, topology).filter((record) => startedMoves(record, topology).every(isOurs))
-    return this.carryOut(session, buildMovePlan(topology, kind, left, []), intent, records, {
+    const rest = withLoadOf(plan, buildMovePlan(topology, kind, left, []), topology)
+    return this.carryOut(session, rest, intent, records, {
       nothingToDo:
         moves.length === 0
           ? 'Nothing to do: the plan moves no slot.'

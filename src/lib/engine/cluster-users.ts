@@ -135,7 +135,10 @@ function strayUsers(after: readonly NodeUsers[], name: string, rules: readonly s
   }
   const nodes = after.map(({node}) => node).filter(({id}) => found.has(id))
   for (const {nodes: alike} of groupNodes(nodes, versionOf)) {
-    const [most, ...others] = groupNodes(alike, ({id}) => found.get(id)?.digest)
+    const groups = [...groupNodes(alike, ({id}) => found.get(id)?.digest)]
+    // Digests differ from run to run: of groups of one size the one of the node that went ahead counts.
+    groups.sort((a, b) => b.nodes.length - a.nodes.length || alike.indexOf(a.nodes[0]!) - alike.indexOf(b.nodes[0]!))
+    const [most, ...others] = groups
     for (const node of others.flatMap((group) => group.nodes)) {
       strays.set(
         node.id,

@@ -21,6 +21,12 @@ export interface HeatOptions {
   readonly signal?: AbortSignal | undefined
   /** For counting and sampling, of all nodes together. */
   readonly budgetMs?: number
+  /** Every node has to tell, since something is to be changed by it. */
+  readonly isForAll?: boolean
+  /** Of each slot, where bytes are estimated from some of its keys; default 5. */
+  readonly sampledKeys?: number
+  /** What else could be done where it is not measured, as a sentence or a command. */
+  readonly instead?: string | undefined
 }
 
 const SETTING = 'cluster-slot-stats-enabled'
@@ -29,12 +35,14 @@ const STATS_PORTION = 2048
 /** Counted or listed at once, as engine/big-keys does. */
 const PORTION = 200
 const SAMPLED_KEYS = 5
+/** About 2 ms of a node. */
+const MEASURED_AT_ONCE = PORTION * SAMPLED_KEYS
 const PORTIONS_IN_FLIGHT = 2
 const NODES_AT_ONCE = 64
 const BUDGET_MS = 15_000
 
 /**
- * @throws RefusedError 'not-measured' when no node measures what was asked for.
+ * @throws RefusedError 'not-measured' when no node measures what was asked for, or with `isForAll` some do not.
  */
 export async function measureHeat(
   session: ClusterSession,
@@ -52,12 +60,13 @@ export async function measureHeat(
 
 async function measureOnce(session: ClusterSession, kind: HeatKind, options: HeatOptions): Promise<SlotHeat> {
   const {topology} = session
-  const {signal, budgetMs = BUDGET_MS} = options
+  const {signal, budgetMs = BUDGET_MS, sampledKeys = SAMPLED_KEYS} = options
   const look: Look = {
     kind,
     values: new Array<number | undefined>(SLOT_COUNT).fill(undefined),
     sources: new Set(),
     endsAtMs: performance.now() + budgetMs,
+    sampledKeys,
     signal,
   }
   const firstSlot = ({id}: ClusterNode): number => slotsOf(topology, id)[0]?.start ?? SLOT_COUNT
@@ -75,7 +84,8 @@ async function measureOnce(session: ClusterSession, kind: HeatKind, options: Hea
   if (nobodys.length > 0) {
     gaps.push({node: undefined, slots: nobodys, reason: 'uncovered', message: 'nobody owns them'})
   }
-  if (look.values.every((value) => value === undefined)) requireMeasured(topology, kind, gaps)
+  if (options.isForAll || look.values.every((value) => value === undefined))
+    requireMeasured(topology, kind, gaps, options)
   return {kind, values: look.values, sources: look.sources, gaps, overMs: undefined}
 }
 
@@ -84,6 +94,7 @@ interface Look {
   readonly values: (number | undefined)[]
   readonly sources: Set<HeatSource>
   readonly endsAtMs: number
+  readonly sampledKeys: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -166,7 +177,7 @@ async function fallBack(port: NodePort, info: ServerInfo, ranges: SlotRanges, lo
         return
       }
       const counts = await Promise.all(portion.map((slot) => port.countKeys(slot, database)))
-      const loads = look.kind === 'keys' ? counts : await estimateBytes(port, portion, counts, database)
+      const loads = look.kind === 'keys' ? counts : await estimateBytes(port, portion, counts, database, look)
       for (const [index, slot] of portion.entries()) sums.set(slot, (sums.get(slot) ?? 0) + (loads[index] ?? 0))
     }
     for (const [slot, sum] of sums) look.values[slot] = sum
@@ -180,11 +191,17 @@ async function estimateBytes(
   slots: readonly number[],
   counts: readonly number[],
   database: number,
+  {sampledKeys, signal}: Look,
 ): Promise<number[]> {
   const listed = await Promise.all(
-    slots.map((slot, index) => (counts[index] ? port.listKeys(slot, SAMPLED_KEYS, database) : Promise.resolve([]))),
+    slots.map((slot, index) => (counts[index] ? port.listKeys(slot, sampledKeys, database) : Promise.resolve([]))),
   )
-  const sizes = await port.measureKeys(listed.flat(), database)
+  const keys = listed.flat()
+  const sizes: (number | undefined)[] = []
+  for (let at = 0; at < keys.length; at += MEASURED_AT_ONCE) {
+    signal?.throwIfAborted()
+    sizes.push(...(await port.measureKeys(keys.slice(at, at + MEASURED_AT_ONCE), database)))
+  }
   const sized = sizes.values()
   return listed.map((keys, index) => {
     const own = keys.map(() => sized.next().value).filter((size) => size !== undefined)
@@ -193,32 +210,29 @@ async function estimateBytes(
   })
 }
 
-/** Nothing is known at all: a map of that would say nothing either. */
-function requireMeasured(topology: Topology, kind: HeatKind, gaps: readonly HeatGap[]): void {
+/** Nothing is known at all, and a map of that would say nothing either; or too little to go by. */
+function requireMeasured(topology: Topology, kind: HeatKind, gaps: readonly HeatGap[], options: HeatOptions): void {
   const nodesWith = (reason: HeatGap['reason']): ClusterNode[] =>
     gaps.filter((gap) => gap.reason === reason).flatMap(({node}) => topology.nodesById.get(node ?? '') ?? [])
   const [off, unsupported] = [nodesWith('off'), nodesWith('unsupported')]
   const seed = seedAddress(topology)
-  const instead = `rcluster info ${seed} --heat keys needs no setting`
+  const {isForAll, instead = `rcluster info ${seed} --heat keys needs no setting`} = options
+  const problem = isForAll ? `${kind} by slot is not measured` : `no node measures ${kind} by slot`
   if (off.length > 0) {
     const words = wordsFor(off[0], kind)
-    throw new RefusedError(
-      'not-measured',
-      `no node measures ${kind} by slot: ${SETTING} is off on ${listNodes(off, 3)}`,
-      {
-        details: {setting: SETTING, heat: kind, nodes: off.map(({id}) => id)},
-        suggestions: [
-          `Switch it on, for as long as the servers run: rcluster call ${seed} --primaries -- CONFIG SET ${SETTING} ${words}`,
-          'It counts from then on, and costs the servers a little time for each command',
-          instead,
-        ],
-      },
-    )
+    throw new RefusedError('not-measured', `${problem}: ${SETTING} is off on ${listNodes(off, 3)}`, {
+      details: {setting: SETTING, heat: kind, nodes: off.map(({id}) => id)},
+      suggestions: [
+        `Switch it on, for as long as the servers run: rcluster call ${seed} --primaries -- CONFIG SET ${SETTING} ${words}`,
+        'It counts from then on, and costs the servers a little time for each command',
+        instead,
+      ],
+    })
   }
   if (unsupported.length > 0) {
     throw new RefusedError(
       'not-measured',
-      `no node measures ${kind} by slot: ${listNodes(unsupported, 3)} ${unsupported.length === 1 ? 'has' : 'have'} no CLUSTER SLOT-STATS`,
+      `${problem}: ${listNodes(unsupported, 3)} ${unsupported.length === 1 ? 'has' : 'have'} no CLUSTER SLOT-STATS`,
       {
         details: {setting: SETTING, heat: kind, nodes: unsupported.map(({id}) => id)},
         suggestions: [`Redis 8.2, Valkey 8 and later have it, and measure ${kind} with ${SETTING}`, instead],

@@ -144,6 +144,7 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...MOVE,
     ...only('--replicas', '+cluster|replicate'),
     ...only('--primaries', '+cluster|failover'),
+    ...only('--by and --max-bytes, of what the servers measure', '+cluster|slot-stats', STATS),
   ],
   apply: [
     ...LOOK,

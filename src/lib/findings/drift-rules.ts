@@ -4,7 +4,7 @@ import {type ClusterDetails, type NodeDetails, toldValue} from '../topology/node
 import {listNodes, seedAddress} from '../topology/queries.ts'
 import {type Difference, findDifferences, MISSING} from './differences.ts'
 import type {Finding, Having} from './finding.ts'
-import {groupNodes, type NodeGroup} from './group-nodes.ts'
+import {groupNodes, inOrderOfNodes, type NodeGroup} from './group-nodes.ts'
 
 const NODE_TIMEOUT = 'cluster-node-timeout'
 
@@ -105,7 +105,7 @@ function holder(groups: readonly NodeGroup[]): string {
 export function aclDrift(topology: Topology, details: ClusterDetails): readonly Finding[] {
   const found = new Map<string, readonly NodeGroup[]>()
   for (const {nodes} of groupNodes(topology.nodes, versionOf)) {
-    for (const {name, groups} of differing(nodes, details, 'users')) found.set(name, groups)
+    for (const {name, groups} of differing(nodes, details, 'users')) found.set(name, inOrderOfNodes(groups))
   }
   const isThere = (node: ClusterNode): ReadonlyMap<string, string> | undefined => {
     const users = toldValue(details.nodes.get(node.id)?.users)

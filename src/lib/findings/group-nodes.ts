@@ -23,3 +23,9 @@ export function groupNodes(
     .map(([value, members]) => ({value, nodes: members}))
     .sort((a, b) => b.nodes.length - a.nodes.length || (a.value < b.value ? -1 : 1))
 }
+
+/** Where values are digests, whose order differs from run to run: of groups of one size that of the smallest ID first. */
+export function inOrderOfNodes(groups: readonly NodeGroup[]): NodeGroup[] {
+  const firstId = ({nodes}: NodeGroup): string => nodes.map(({id}) => id).sort()[0] ?? ''
+  return [...groups].sort((a, b) => b.nodes.length - a.nodes.length || (firstId(a) < firstId(b) ? -1 : 1))
+}

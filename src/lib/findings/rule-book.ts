@@ -136,7 +136,7 @@ export const RULE_BOOK: Readonly<Record<RuleId, Rule>> = {
     severity: ['note'],
     title: 'Slots lie in many ranges',
     why: 'The list of ranges is what every client reads, and what nodes write at every change. More than 16 ranges at one primary are told.',
-    mend: 'Give neighbouring ranges to one primary: rcluster reshard SEED --from NODE --to NODE --slots-list RANGES',
+    mend: 'rcluster rebalance SEED --defragment; --dry-run tells how much would move, --max-bytes bounds it',
     identity: [],
   },
   'replica-link-down': {

@@ -170,9 +170,7 @@ export function fragmentedSlots(topology: Topology): readonly Finding[] {
       message: `the slots lie in ${ranges} ranges, of ${labelNode(first)} alone ${countSlots(most)} slots in ${most.length}: every client reads such a list whenever it looks up the cluster`,
       nodes: scattered.map(({id}) => id).sort(),
       slots: [],
-      suggestions: [
-        `Ranges of neighbours join when they go to one primary: rcluster reshard ${seedAddress(topology)} --from NODE --to NODE --slots-list RANGES`,
-      ],
+      suggestions: [`rcluster rebalance ${seedAddress(topology)} --defragment`],
       ranges,
     },
   ]

@@ -5,6 +5,7 @@
 import {formatAddress, type Topology} from '../topology/model.ts'
 import {buildMovePlan} from './move-plan.ts'
 import type {BigKey, BigKeySurvey, MovePlan, SlotMove} from './plan.ts'
+import {withLoadOf} from './planned-load.ts'
 
 /**
  * 160 ms for the slowest type, 40 ms for most. Below this a stall is lost among those that a node has anyway, and
@@ -59,7 +60,7 @@ export function withBigKeys(
   if (moves.length === plan.moves.length) return {...plan, bigKeys, warnings}
   const used = new Set(moves.map(({from, to}) => `${from} ${to}`))
   return {
-    ...buildMovePlan(topology, plan.kind, moves, warnings),
+    ...withLoadOf(plan, buildMovePlan(topology, plan.kind, moves, warnings), topology),
     movers: plan.movers.filter(({from, to}) => used.has(`${from} ${to}`)),
     bigKeys,
   }

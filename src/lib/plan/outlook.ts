@@ -1,5 +1,5 @@
 /** What is to be expected of a plan of moves, what is it not going to do, and why does each slot go where it goes? Pure. */
-import type {BigKeySurvey, MoveEstimate, MoveOutlook, MovePlan, PrimaryChange} from './plan.ts'
+import type {BigKeySurvey, MoveEstimate, MoveOutlook, MovePlan, PlannedLoad, PrimaryChange} from './plan.ts'
 
 /** A client that waits this long notices. */
 const NOTICED_MS = 500
@@ -50,7 +50,8 @@ function notDone({kind, primaries}: MovePlan): string[] {
   return sentences
 }
 
-function reasonsOf({kind, moves, primaries}: MovePlan, started: ReadonlySet<number>): MoveOutlook['reasons'] {
+function reasonsOf(plan: MovePlan, started: ReadonlySet<number>): MoveOutlook['reasons'] {
+  const {kind, moves, primaries, load} = plan
   const changes = new Map(primaries.map((change) => [change.id, change]))
   const pairs = new Map<string, {from: string; to: string; slots: number; begun: number}>()
   for (const {slot, from, to} of moves) {
@@ -62,7 +63,9 @@ function reasonsOf({kind, moves, primaries}: MovePlan, started: ReadonlySet<numb
   }
   return [...pairs.values()].map(({from, to, slots, begun}) => {
     const begunWhy = begun > 0 ? `${begun === slots ? '' : `${begun} of them: `}an earlier run has begun with them` : ''
-    const freshWhy = begun === slots ? '' : whyOf(kind, changes.get(from), changes.get(to))
+    const [giver, taker] = [changes.get(from), changes.get(to)]
+    const why = load ? whyByLoad(load, giver, taker) : whyOf(kind, giver, taker)
+    const freshWhy = begun === slots ? '' : why
     return {from, to, slots, why: [freshWhy, begunWhy].filter((part) => part !== '').join('; ')}
   })
 }
@@ -73,6 +76,22 @@ function whyOf(kind: MovePlan['kind'], giver: PrimaryChange | undefined, taker: 
   if (kind === 'evacuate') return ['its source is to leave', takes].filter((part) => part !== '').join('; ')
   const gives = giver ? `${giver.address} has ${giver.slotsBefore}, its share is ${giver.slotsAfter}` : ''
   return [gives, takes].filter((part) => part !== '').join('; ')
+}
+
+function whyByLoad(load: PlannedLoad, giver: PrimaryChange | undefined, taker: PrimaryChange | undefined): string {
+  const partOf = (change: PrimaryChange | undefined): number | undefined => {
+    const own = load.primaries.find(({id}) => id === change?.id)
+    return own && own.share > 0 ? Math.round((100 * own.before) / own.share) : undefined
+  }
+  const [gives, takes] = [partOf(giver), partOf(taker)]
+  if (gives !== undefined && gives <= 100 && load.ranges.after < load.ranges.before) {
+    return 'slots that lie together are easier to survey'
+  }
+  const told = (change: PrimaryChange | undefined, percent: number | undefined): string =>
+    percent === undefined
+      ? `${change?.address} is to bear nothing`
+      : `${change?.address} bears ${percent} % of its share`
+  return `${told(giver, gives)}, ${told(taker, takes)}`
 }
 
 const NAMED = 3

@@ -27,7 +27,7 @@ function warnOfOne(name: string, domainOf: DomainOf, shards: readonly PlacedShar
   const members = membersOf(shards)
   const [only, ...others] = new Set(members.map(domainOf))
   if (only === undefined || others.length > 0 || members.length === 1) return []
-  return [`All nodes are on one ${name}, ${only}: with it the whole cluster is lost.`]
+  return [`All nodes are ${at(name)} one ${name}, ${only}: with it the whole cluster is lost.`]
 }
 
 /** Of replicas that `isMeant`. */
@@ -42,12 +42,15 @@ function pairsIn(name: string, domainOf: DomainOf, shards: readonly PlacedShard[
   const warnings: string[] = []
   const together = shards.filter(({primary, replicas}) => replicas.some((replica) => areTogether(primary, replica)))
   if (together.length > 0) {
-    warnings.push(`${amountOf(together, shards)} a replica on the ${name} of its primary: ${listOf(together)}.`)
+    warnings.push(
+      `${amountOf(together, shards)} a replica ${at(name)} the ${name} of its primary: ${listOf(together)}.`,
+    )
   }
   const paired = shards.filter(({replicas}) =>
     replicas.some((replica, index) => replicas.slice(index + 1).some((other) => areTogether(replica, other))),
   )
-  if (paired.length > 0) warnings.push(`${amountOf(paired, shards)} two replicas on one ${name}: ${listOf(paired)}.`)
+  if (paired.length > 0)
+    warnings.push(`${amountOf(paired, shards)} two replicas ${at(name)} one ${name}: ${listOf(paired)}.`)
   return warnings
 }
 
@@ -60,6 +63,11 @@ function warnOfMajorities(name: string, domainOf: DomainOf, shards: readonly Pla
       ? [`The ${name} ${domain} has ${led} of ${shards.length} primaries: without it no majority is left.`]
       : []
   })
+}
+
+/** "on a host", "in a zone" */
+function at(name: string): string {
+  return name === 'zone' ? 'in' : 'on'
 }
 
 function membersOf(shards: readonly PlacedShard[]): PlaceableNode[] {

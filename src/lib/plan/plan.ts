@@ -2,6 +2,7 @@
  * What is to be done? One `Plan` value feeds the screen, --json, --dry-run, the journal and the engine.
  */
 import type {NodeId} from '../topology/model.ts'
+import type {HeatSource, LoadKind} from '../topology/slot-heat.ts'
 
 /** One slot to one target. */
 export interface SlotMove {
@@ -91,6 +92,48 @@ export interface MoveOutlook {
   }[]
 }
 
+/** What a plan makes of the load of each primary. Plain data: it survives JSON. */
+export interface PlannedLoad {
+  readonly by: LoadKind
+  readonly unit: 'slots' | 'keys' | 'bytes' | 'microseconds'
+  readonly sources: readonly HeatSource[]
+  /** cpu and network: in this time. */
+  readonly overMs?: number | undefined
+  readonly total: number
+  /** Those that take part, in the order of the plan's primaries. */
+  readonly primaries: readonly {
+    readonly id: NodeId
+    /** What it should bear, by its weight. */
+    readonly share: number
+    readonly before: number
+    readonly after: number
+  }[]
+  /** What the slots that move bring, ascending by slot; keys and bytes where they are known. */
+  readonly slots: readonly {
+    readonly slot: number
+    readonly load: number
+    readonly keys?: number | undefined
+    readonly bytes?: number | undefined
+  }[]
+  /** How far off its share the primary is that is furthest off. No plan ends with less than `least`. */
+  readonly imbalancePercent: {readonly before: number; readonly after: number; readonly least: number}
+  /** What moving costs. No plan that takes away as much of what is too much costs less than `least`; absent in what is left of a plan. */
+  readonly cost: {readonly unit: PlannedLoad['unit']; readonly moved: number; readonly least?: number | undefined}
+  /** Of all primaries together. */
+  readonly ranges: {readonly before: number; readonly after: number}
+  /** Slots that bear more than a primary's share, the hottest first: no move helps. */
+  readonly hotSlots: readonly {
+    readonly slot: number
+    /** After the plan. */
+    readonly owner: NodeId
+    readonly load: number
+    /** Of all load. */
+    readonly percent: number
+  }[]
+  /** It would have moved more without that. */
+  readonly limitedBy?: 'max-moves' | 'max-bytes' | undefined
+}
+
 /** A plan that moves slots. Plain data: it survives JSON. */
 export interface MovePlan {
   readonly version: 1
@@ -107,6 +150,8 @@ export interface MovePlan {
   readonly bigKeys?: BigKeySurvey | undefined
   /** Absent before the cluster was asked. */
   readonly outlook?: MoveOutlook | undefined
+  /** Absent where slots are evened out by their number alone. */
+  readonly load?: PlannedLoad | undefined
   readonly warnings: readonly string[]
 }
 

@@ -56,7 +56,8 @@ function attainableQuotas(
   }
 }
 
-function weightsOf(
+/** Of those that take part. @throws UsageError when one makes no sense, or all of them are 0. */
+export function weightsOf(
   topology: Topology,
   {weights = new Map(), useEmpty = false}: RebalanceOptions,
   own: ReadonlyMap<NodeId, readonly number[]>,

@@ -112,11 +112,12 @@ export function planRoll(topology: Topology, options: RollOptions): RollPlan {
   const rolledIds = new Set(steps.map(({node}) => node.id))
   requireTellingRestarts(topology.nodes.filter(({id}) => rolledIds.has(id)))
   if (bare.length > 0 && !options.mayLeaveUnserved) refuseBare(topology, bare)
-  const count = countSlots(bare.flatMap(({id}) => slotsOf(topology, id)))
   const warnings =
-    count === 0
+    bare.length === 0
       ? []
-      : [`${count} slots are unserved while ${listNodes(bare)} restarts; what its files do not hold by then is lost.`]
+      : [
+          `Nobody serves the slots of ${listNodes(bare)} while ${bare.length === 1 ? 'it restarts' : 'each restarts'}; what has not been written to a file by then is lost.`,
+        ]
   return {version: 1, kind: 'roll', steps, skipped, warnings}
 }
 

@@ -62,7 +62,9 @@ function findPath(
     if (place !== undefined) led.set(place, (led.get(place) ?? 0) + 1)
   }
   const fullestFirst = [...led].sort(([, a], [, b]) => b - a)
+  const least = fullestFirst.at(-1)?.[1] ?? 0
   for (const [start, most] of fullestFirst) {
+    if (most - least < 2) break
     const ways = new Map<string, readonly Edge[]>([[start, []]])
     for (const [place, way] of ways) {
       if ((led.get(place) ?? 0) <= most - 2) return [...way]

@@ -49,7 +49,7 @@ const NOUNS: Readonly<Record<HeatKind, string>> = {
 }
 
 /** "Keys by slot, as the servers count them" */
-export function describeHeat({kind, sources, overMs}: SlotHeat): string {
+export function describeHeat({kind, sources, overMs}: Pick<SlotHeat, 'kind' | 'sources' | 'overMs'>): string {
   const parts: string[] = []
   if (sources.has('measured')) parts.push(kind === 'keys' ? 'as the servers count them' : 'as the servers measure it')
   if (sources.has('counted')) parts.push('counted')

@@ -6,7 +6,7 @@ import {labelId} from '../topology/queries.ts'
 import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
-import {whichNodes} from './settings.ts'
+import {nodesInCell} from './settings.ts'
 import {renderTable} from './table.ts'
 
 export interface ListedLibrary {
@@ -23,9 +23,9 @@ export function renderLibraries(libraries: readonly ListedLibrary[], count: numb
     ...groups.map(({value, nodes}, index) => [
       index === 0 ? clean(name) : '',
       value.slice(0, SHOWN_DIGITS),
-      nodes.length === count ? `all ${plural(count, 'node')}` : whichNodes(nodes),
+      nodes.length === count ? `all ${plural(count, 'node')}` : nodesInCell(nodes),
     ]),
-    ...(missing.length > 0 ? [['', 'missing', whichNodes(missing)]] : []),
+    ...(missing.length > 0 ? [['', 'missing', nodesInCell(missing)]] : []),
   ])
   return renderTable([{title: 'Library'}, {title: 'SHA-256'}, {title: 'Nodes'}], rows, style)
 }

@@ -8,6 +8,7 @@ import {renderBigKeys} from './big-keys.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
 import {renderWarning} from './error.ts'
+import {renderFreight, renderLoadChanges, renderLoadLines} from './planned-load.ts'
 import {slotBars} from './slot-bars.ts'
 import {renderTable} from './table.ts'
 import {renderRanges} from './topology.ts'
@@ -16,10 +17,12 @@ import {wrap} from './wrap.ts'
 /** Every primary before and after, then what goes from where to where, and what to expect. */
 export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style, isExplained = false): string {
   const {chalk} = style
-  const changes = renderChanges(plan, style)
+  const {load} = plan
+  const changes = load ? renderLoadChanges(plan, load, style) : renderChanges(plan, style)
+  const loadLines = load ? renderLoadLines(load, topology, style) : []
   if (plan.moves.length === 0) {
     const none = plan.bigKeys?.left.length ? 'No slot moves.' : 'No slot has to move.'
-    const lines = [...renderBigKeys(plan.bigKeys), ...renderNotDone(plan.outlook, style)]
+    const lines = [...loadLines, ...renderBigKeys(plan.bigKeys), ...renderNotDone(plan.outlook, style)]
     return withWarnings(plan, style, [changes, '', none, ...lines])
   }
   const nameOf = (id: NodeId): string => nodeName(id, topology, plan.primaries)
@@ -46,8 +49,11 @@ export function renderMovePlan(plan: MovePlan, topology: Topology, style: Style,
     style,
   )
   const ranges = moved.reduce((sum, pair) => sum + pair.ranges.length, 0)
-  const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}.`
+  // Where the sources were counted, that says it, too.
+  const freight = load && !plan.outlook?.estimate ? renderFreight(load) : ''
+  const total = `${plural(plan.moves.length, 'slot')} to move, in ${plural(ranges, 'range')}${freight}.`
   const grounds = [
+    ...loadLines,
     ...renderMovers(plan, nameOf),
     ...renderOutlook(plan.outlook, style),
     ...renderBigKeys(plan.bigKeys),

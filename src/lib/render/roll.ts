@@ -4,20 +4,20 @@ import {countSlots, formatRanges} from '../slots/slot-ranges.ts'
 import {formatDuration, plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
-import {shorten} from './shorten.ts'
-import {renderTable} from './table.ts'
+import {wrap} from './wrap.ts'
 
-const SLOTS_WIDTH = 24
-
+/** Numbered, below the slots of their shards. */
 export function renderRollPlan({steps, skipped}: RollPlan, style: Style): string {
-  const rows = steps.map((step, index) => [
-    String(index + 1),
-    describeStep(step),
-    slotsOf(step, style),
-    clean(step.node.server),
-  ])
-  const columns = [{title: '#', align: 'right' as const}, {title: 'Step'}, {title: 'Slots'}, {title: 'Server'}]
-  const lines = rows.length === 0 ? [] : [renderTable(columns, rows, style)]
+  const digits = String(steps.length).length
+  const lines = steps.flatMap((step, index) => {
+    const before = index === 0 ? undefined : slotsOf(steps[index - 1] as RollStep)
+    const number = String(index + 1).padStart(digits + 2)
+    const text = wrap(clean(describeStep(step)), style, digits + 4, digits + 4)
+    return [
+      ...(slotsOf(step) === before ? [] : [style.chalk.bold(wrap(slotsOf(step), style, 0, 2))]),
+      `${style.chalk.dim(number)}  ${text}`,
+    ]
+  })
   const done = (reason: string): string[] =>
     skipped.filter((node) => node.reason === reason).map(({address}) => clean(address))
   const [versions, restarted] = [done('version'), done('restarted')]
@@ -27,15 +27,13 @@ export function renderRollPlan({steps, skipped}: RollPlan, style: Style): string
 }
 
 function describeStep({kind, node, isUnserved}: RollStep): string {
-  const address = clean(node.address)
-  if (kind === 'hand-over') return `let the best replica take over from ${address}`
-  if (kind === 'hand-back') return `let ${address} lead again`
-  if (isUnserved) return `restart ${address}, its slots unserved`
-  return `restart ${address}`
+  if (kind === 'hand-over') return `let the best replica take over from ${node.address}`
+  if (kind === 'hand-back') return `let ${node.address} lead again`
+  return `restart ${node.address} (${node.server})${isUnserved ? ', its slots unserved' : ''}`
 }
 
-function slotsOf({slots}: RollStep, style: Style): string {
-  return countSlots(slots) === 0 ? '-' : shorten(formatRanges(slots), SLOTS_WIDTH, style)
+function slotsOf({slots}: RollStep): string {
+  return countSlots(slots) === 0 ? 'Without slots' : `Slots ${formatRanges(slots)}`
 }
 
 export function renderRollAct({kind, node, from, elapsedMs}: RollAct): string {

@@ -11,7 +11,7 @@ import {renderTable} from './table.ts'
 /** A row for each value. */
 export function renderSettingDifferences(differences: readonly Difference[], style: Style): string {
   const rows = differences.flatMap(({name, groups}) =>
-    groups.map((group, index) => [index === 0 ? clean(name) : '', shownValue(name, group), whichNodes(group.nodes)]),
+    groups.map((group, index) => [index === 0 ? clean(name) : '', shownValue(name, group), nodesInCell(group.nodes)]),
   )
   return renderTable([{title: 'Setting'}, {title: 'Value'}, {title: 'Nodes'}], rows, style)
 }
@@ -43,7 +43,7 @@ export function renderSettingChanges(changes: readonly ShownChange[], all: numbe
   }
   return renderTable(
     [{title: 'Setting'}, {title: 'Before'}, {title: 'After'}, {title: 'Nodes'}],
-    [...rows.values()].map(({cells, nodes}) => [...cells, nodes.length === all ? allOf(all) : whichNodes(nodes)]),
+    [...rows.values()].map(({cells, nodes}) => [...cells, nodes.length === all ? allOf(all) : nodesInCell(nodes)]),
     style,
   )
 }
@@ -53,9 +53,14 @@ function allOf(count: number): string {
 }
 
 /** A few by their addresses. */
-export function whichNodes(nodes: readonly ClusterNode[]): string {
+export function whichNodes(nodes: readonly ClusterNode[], between = ', '): string {
   if (nodes.length > 3) return plural(nodes.length, 'node')
-  return nodes.map(({address}) => formatAddress(address)).join(', ')
+  return nodes.map(({address}) => formatAddress(address)).join(between)
+}
+
+/** In a cell of a table, below one another. */
+export function nodesInCell(nodes: readonly ClusterNode[]): string {
+  return whichNodes(nodes, '\n')
 }
 
 const LONGEST = 60

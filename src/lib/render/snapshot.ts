@@ -25,6 +25,8 @@ export function renderDifference(
   const {chalk} = style
   const known = new Map([...before.nodes, ...after.nodes].map((node) => [node.id, node]))
   const label = (id: NodeId | undefined): string => (id === undefined ? 'nobody' : labelOf(known.get(id), id))
+  const heirsOf = (id: NodeId | undefined): ReadonlySet<NodeId | undefined> =>
+    new Set(before.nodes.flatMap((node) => (id !== undefined && node.primaryId === id ? [node.id] : [])))
   const line = (word: string, text: string): string =>
     `${word.padEnd(INDENT)}${wrap(clean(text), style, INDENT, INDENT)}`
   const role = (text: string): string => {
@@ -38,7 +40,10 @@ export function renderDifference(
       line('role', `${label(id)}: ${role(old)}, now ${role(now)}`),
     ),
     ...difference.slots.map(({slots, count, from, to}) =>
-      line('slots', `${plural(count, 'slot')} ${slots} from ${label(from)} to ${label(to)}`),
+      line(
+        'slots',
+        `${slots} (${count}) from ${label(from)} to ${label(to)}${heirsOf(from).has(to) ? ', its replica then' : ''}`,
+      ),
     ),
     ...difference.addresses.map(({id, before: old, after: now}) =>
       line('address', `${id.slice(0, 8)}: ${old}, now ${now}`),

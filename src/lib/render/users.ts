@@ -1,5 +1,5 @@
 /** How are ACL users shown? Rules as they are; of a password a letter, the same for equal ones of one user in one answer. */
-import {groupNodes} from '../findings/group-nodes.ts'
+import {groupNodes, inOrderOfNodes} from '../findings/group-nodes.ts'
 import type {ClusterNode, NodeId} from '../topology/model.ts'
 import type {UserSketch} from '../topology/user-rules.ts'
 import {plural} from './amounts.ts'
@@ -34,7 +34,8 @@ export function listUsers(
   return [...names].sort().map((name) => {
     const sketchAt = ({id}: ClusterNode): UserSketch | undefined => users.get(id)?.get(name)
     const letters = new Map<string, string>()
-    const versions = groupNodes(telling, (node) => sketchAt(node)?.digest).map(({nodes: own}) => {
+    const groups = inOrderOfNodes(groupNodes(telling, (node) => sketchAt(node)?.digest))
+    const versions = groups.map(({nodes: own}) => {
       const {rules = [], passwords = []} = sketchAt(own[0] as ClusterNode) ?? {}
       for (const digest of passwords) if (!letters.has(digest)) letters.set(digest, letterOf(letters.size))
       return {rules, passwords: passwords.map((digest) => letters.get(digest) as string).sort(), nodes: own}

@@ -35,10 +35,10 @@ export function writePlanFile(file: string, plan: PlanFile, isReplacing: boolean
   }
 }
 
-/** One move a line: plans are read by people, and compared. */
+/** One move, or slot, a line: plans are read by people, and compared. */
 export function formatPlanFile(plan: PlanFile): string {
   const text = JSON.stringify(plan, undefined, 2)
-  return `${text.replace(/\{\s+"slot": (\d+),\s+"from": ("\w+"),\s+"to": ("\w+")\s+\}/g, '{"slot": $1, "from": $2, "to": $3}')}\n`
+  return `${text.replace(/\{\s+"slot": \d+(?:,\s+"\w+": (?:"\w+"|[\d.]+))+\s+\}/g, (one) => one.replace(/(?<=\{)\s+|\s+(?=\})/g, '').replace(/\s+/g, ' '))}\n`
 }
 
 /** @throws UsageError that names the file and the place in it. */

@@ -1,6 +1,6 @@
 /** What is known of the load that each slot bears? */
 import type {SlotRanges} from '../slots/slot-ranges.ts'
-import type {NodeId} from './model.ts'
+import type {NodeId, Topology} from './model.ts'
 
 export const HEAT_KINDS = ['keys', 'memory', 'cpu', 'network'] as const
 export type HeatKind = (typeof HEAT_KINDS)[number]
@@ -35,4 +35,27 @@ export function heatBetween(first: SlotHeat, second: SlotHeat, overMs: number): 
     return value >= before ? value - before : value
   })
   return {...second, values, gaps: first.gaps.length > second.gaps.length ? first.gaps : second.gaps, overMs}
+}
+
+/** What slots can be evened out by. */
+export const LOAD_KINDS = ['slots', ...HEAT_KINDS] as const
+export type LoadKind = (typeof LOAD_KINDS)[number]
+
+/** What is known of each slot, to even primaries out by it. Lists by slot. */
+export interface SlotLoads {
+  readonly by: LoadKind
+  /** What is to be evened out; undefined where it is not known. */
+  readonly values: readonly (number | undefined)[]
+  readonly sources: readonly HeatSource[]
+  /** cpu and network: in this time. */
+  readonly overMs?: number | undefined
+  /** Absent where nobody asked, or may. */
+  readonly keys?: readonly (number | undefined)[] | undefined
+  readonly bytes?: readonly (number | undefined)[] | undefined
+  readonly gaps: readonly HeatGap[]
+}
+
+/** By the number of slots: nobody has to be asked. */
+export function plainLoads({owners}: Topology): SlotLoads {
+  return {by: 'slots', values: owners.map((owner) => (owner === undefined ? 0 : 1)), sources: [], gaps: []}
 }
