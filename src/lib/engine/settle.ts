@@ -12,9 +12,18 @@ import {pollUntil} from './waiting.ts'
 /** For gossip to come around, before the first SETSLOT and after the last. */
 export const SETTLE_DEADLINE_MS = 15_000
 
+/** Lines that did not change since the last look are the same entries. */
+const tellings = new WeakMap<NodeEntry, string>()
+
 /** A primary as one view has it: id, config epoch, slots. Of a replica only that it is there. */
-function tellingOf({id, role, configEpoch, ranges}: NodeEntry): string {
-  return role === 'primary' ? `${id}@${configEpoch}:${formatRanges(ranges)}` : id
+function tellingOf(entry: NodeEntry): string {
+  let telling = tellings.get(entry)
+  if (telling === undefined) {
+    const {id, role, configEpoch, ranges} = entry
+    telling = role === 'primary' ? `${id}@${configEpoch}:${formatRanges(ranges)}` : id
+    tellings.set(entry, telling)
+  }
+  return telling
 }
 
 /**
