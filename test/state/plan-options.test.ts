@@ -9,7 +9,10 @@ import {optionNames} from '../../src/lib/state/plan-file.ts'
 /** What they say is in the plan itself, or a secret, or leads to one. */
 const NOT_KEPT: Readonly<Record<SavedCommand, readonly string[]>> = {
   reshard: ['from', 'to', 'slots', 'slots-list', 'like', 'where-possible'],
-  rebalance: ['weight', 'threshold', 'use-empty', 'replicas', 'primaries', 'zone', 'zones-file'],
+  rebalance: [
+    ...['by', 'over', 'weight', 'weights-from', 'threshold', 'use-empty', 'defragment', 'max-moves', 'max-bytes'],
+    ...['replicas', 'primaries', 'zone', 'zones-file'],
+  ],
   create: ['nodes', 'replicas', 'primaries', 'if-missing', 'announce', 'zone', 'zones-file'],
   'add-node': ['replica', 'primary', 'rebalance', 'if-missing', 'zone', 'zones-file'],
   'del-node': ['drain', 'watch', 'if-present'],

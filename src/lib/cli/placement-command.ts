@@ -19,7 +19,10 @@ import type {GivenPlan} from './planned-command.ts'
 import {readZoneLabels, type ZoneFlags, zoneFlags} from './zones.ts'
 
 /** What of slots means nothing here. */
-const SLOT_FLAGS = ['weight', 'threshold', 'use-empty', 'skip-big', 'explain', 'metrics']
+const SLOT_FLAGS = [
+  ...['by', 'over', 'weight', 'weights-from', 'threshold', 'use-empty', 'defragment', 'max-moves', 'max-bytes'],
+  ...['skip-big', 'explain', 'metrics'],
+]
 
 export const placementFlags = {
   replicas: Flags.boolean({
