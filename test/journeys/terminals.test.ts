@@ -3,7 +3,8 @@
  * in a pipe. Nothing is torn by the edge, no escape goes where it is not understood.
  */
 import {spawn} from 'node:child_process'
-import {existsSync} from 'node:fs'
+import {existsSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
@@ -15,6 +16,8 @@ const PROGRAM = fileURLToPath(new URL('../../bin/run.js', import.meta.url))
 /** script(1) of util-linux. */
 const HAS_TERMINALS = process.platform === 'linux' && existsSync('/usr/bin/script')
 const rcluster = openRcluster()
+const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-terminals-'))
+const [snapshotFile, declaredFile] = [path.join(folder, 'before.json'), path.join(folder, 'cluster.yaml')]
 let servers: TestServers
 let [a, b, c, d, stranger] = ['', '', '', '', '']
 
@@ -24,8 +27,13 @@ beforeAll(async () => {
   await rcluster.ok('create', a, b, c, '--yes')
   await rcluster.ok('add-node', d, a, '--yes')
   await loadDataSet(servers.addresses.slice(0, 3), {keys: 500})
+  await rcluster.ok('snapshot', a, '--out', snapshotFile)
+  await rcluster.ok('reshard', a, b, '100', '--yes')
+  const shards = [a, b, c, d].map((address) => `  - nodes: ["${address}"]\n`)
+  writeFileSync(declaredFile, `format: rcluster-cluster\nversion: 1\nshards:\n${shards.join('')}`)
 })
 afterAll(async () => {
+  rmSync(folder, {recursive: true, force: true})
   await servers?.stop()
   rcluster.close()
 })
@@ -44,6 +52,15 @@ const COMMANDS: readonly (readonly [string, () => string[]])[] = [
   ['add-node', () => ['add-node', stranger, a, '--replica', '--dry-run']],
   ['del-node', () => ['del-node', a, d, '--dry-run']],
   ['replace-node', () => ['replace-node', b, stranger, '--dry-run']],
+  ['rebalance by load', () => ['rebalance', a, '--by', 'keys', '--use-empty', '--dry-run', '--explain']],
+  ['roll', () => ['roll', a, '--allow-unserved', '--dry-run']],
+  ['heal', () => ['heal', a, '--dry-run']],
+  ['apply of a cluster file', () => ['apply', declaredFile, '--dry-run']],
+  ['config diff', () => ['config', 'diff', a]],
+  ['config set', () => ['config', 'set', 'maxclients', '5000', '--seed', a, '--dry-run']],
+  ['acl list', () => ['acl', 'list', a]],
+  ['functions list', () => ['functions', 'list', a]],
+  ['diff', () => ['diff', snapshotFile, a]],
   ['failover', () => ['failover', d, '--seed', a, '--dry-run']],
   ['fix', () => ['fix', a, '--dry-run']],
   ['call', () => ['call', a, '--', 'DBSIZE']],
@@ -128,25 +145,32 @@ function mistakesIn(output: string, command: string, {columns, env = {}}: Termin
 /** Some at a time: most of it is the start of Node. */
 const AT_ONCE = 3
 
+async function forEachCommand(check: (command: string, words: string[]) => Promise<string[]>): Promise<string[]> {
+  const left = [...COMMANDS]
+  const mistakes: string[] = []
+  const work = async (): Promise<void> => {
+    for (let next = left.shift(); next; next = left.shift()) {
+      const [command, words] = next
+      mistakes.push(...(await check(command, words())).map((mistake) => `${command}: ${mistake}`))
+    }
+  }
+  await Promise.all(Array.from({length: AT_ONCE}, work))
+  return mistakes
+}
+
 describe.runIf(HAS_TERMINALS)('at a terminal', () => {
   test.each(TERMINALS)('%s', async (_name, terminal) => {
-    const left = [...COMMANDS]
-    const mistakes: string[] = []
-    const work = async (): Promise<void> => {
-      for (let next = left.shift(); next; next = left.shift()) {
-        const [command, words] = next
-        const found = mistakesIn(await atTerminal(words(), terminal), command, terminal)
-        mistakes.push(...found.map((mistake) => `${command}: ${mistake}`))
-      }
-    }
-    await Promise.all(Array.from({length: AT_ONCE}, work))
+    const mistakes = await forEachCommand(async (command, words) =>
+      mistakesIn(await atTerminal(words, terminal), command, terminal),
+    )
     expect(mistakes).toEqual([])
   })
 })
 
 test('in a pipe there are neither colours nor other escapes', async () => {
-  for (const [name, words] of COMMANDS) {
-    const {stdout, stderr} = await rcluster.run(words(), {env: {NO_COLOR: undefined, FORCE_COLOR: undefined}})
-    expect(stdout + stderr, name).not.toContain('\u001b')
-  }
+  const mistakes = await forEachCommand(async (_command, words) => {
+    const {stdout, stderr} = await rcluster.run(words, {env: {NO_COLOR: undefined, FORCE_COLOR: undefined}})
+    return (stdout + stderr).includes('\u001b') ? ['escapes'] : []
+  })
+  expect(mistakes).toEqual([])
 })

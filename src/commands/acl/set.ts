@@ -14,7 +14,7 @@ export default class AclSet extends UserCommand<typeof AclSet> {
     'A password is read from a file, stdin or a variable, never from the line, and goes to the servers as the hash that they keep. One node goes ahead: rules that it refuses reach no other. Then it is read again on each, and must be alike on all.',
     'Exit codes: 0 all nodes have it; 2 the words make no sense; 3 a node that is meant does not answer, nothing was changed; 4 refused, nothing was changed; 5 some nodes have it and others not, the command can be run again; 130 stopped.',
   ].join('\n\n')
-  static override usage = ['acl set [SEED] USER RULE… [-- RULE…]', 'acl set [SEED] USER --from NODE']
+  static override usage = ['acl set [SEED] USER RULE... [-- RULE...]', 'acl set [SEED] USER --from NODE']
   static override examples = [
     '<%= config.bin %> acl set app on resetpass "~app:*" +@read +@write --new-password-file app.txt --save -- -@dangerous',
     '<%= config.bin %> acl set 127.0.0.1:7000 app off --yes',

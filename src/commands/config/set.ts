@@ -49,7 +49,7 @@ export default class ConfigSet extends AdminCommand<typeof ConfigSet> {
     'What the nodes have is shown first, and read again afterwards. When a node refuses, the others get back what they had. --rewrite makes it outlast a restart. Passwords are read from files or variables and never shown: arguments show in the process list. What is of one node alone, such as its port, needs --node.',
     'Exit codes: 0 set, or so before; 2 the words make no sense; 3 a node that is meant does not answer, nothing was changed; 4 a node refused, and all have what they had; 5 a node refused, and another could not be put back; 130 stopped.',
   ].join('\n\n')
-  static override usage = 'config set [SEED] NAME VALUE [NAME VALUE…]'
+  static override usage = 'config set [SEED] NAME VALUE [NAME VALUE...]'
   static override examples = [
     '<%= config.bin %> config set 127.0.0.1:7000 maxmemory 2gb maxmemory-policy allkeys-lru --rewrite',
     '<%= config.bin %> config set 127.0.0.1:7000 appendonly yes --replicas --yes',

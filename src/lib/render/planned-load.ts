@@ -24,13 +24,15 @@ const TITLES: Readonly<Record<LoadKind, string>> = {
 /** Every primary before and after: its slots, its load, and how far that is off its share. */
 export function renderLoadChanges(plan: MovePlan, load: PlannedLoad, style: Style): string {
   const byId = new Map(load.primaries.map((one) => [one.id, one]))
-  const hasSlots = load.by !== 'slots'
+  // The pairs below tell of slots, too, where there is no room for both.
+  const isNarrow = style.isTerminal && style.columns < 72
+  const hasSlots = load.by !== 'slots' && !isNarrow
   const columns: Column[] = [
     {title: 'Primary'},
     ...(hasSlots ? [{title: 'Slots', align: 'right'} as const, {title: 'After', align: 'right'} as const] : []),
     {title: TITLES[load.by], align: 'right'},
     {title: 'After', align: 'right'},
-    {title: 'Share', align: 'right'},
+    ...(isNarrow ? [] : [{title: 'Share', align: 'right'} as const]),
     {title: 'Off', align: 'right'},
   ]
   const rows = plan.primaries.map(({id, address, slotsBefore, slotsAfter}) => {
@@ -41,7 +43,7 @@ export function renderLoadChanges(plan: MovePlan, load: PlannedLoad, style: Styl
       ...(hasSlots ? [String(slotsBefore), String(slotsAfter)] : []),
       amount(own?.before),
       amount(own?.after),
-      amount(own?.share),
+      ...(isNarrow ? [] : [amount(own?.share)]),
       own && own.share > 0 ? formatOff((own.after - own.share) / own.share) : '-',
     ]
   })
