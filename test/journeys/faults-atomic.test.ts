@@ -144,6 +144,12 @@ forEachKind(
       const [, before = ''] = (await rawCommand(from, ['CONFIG', 'GET', limit])) as string[]
       await rawCommand(from, ['CONFIG', 'SET', limit, 'replica 1mb 1mb 1'])
       const {run, at} = await underWay()
+      // Before that nothing is buffered for the target.
+      if (kind.family === 'valkey') {
+        await eventually('keys are on their way', async () =>
+          /"(snapshotting|streaming)"/.test(await migrationsAt(starterOf(at))),
+        )
+      }
       const target = scene().indexOf(at.to)
       scene().writer.freeze()
       scene().servers.signal(target, 'SIGSTOP')
