@@ -184,9 +184,9 @@ forEachKind(
         rmSync(path.join(servers.folder(index), 'nodes.conf'))
         await servers.restart(index)
       }
-      const other = await roll('--exec', service.command, '--only', replica(), '--back-timeout', '3')
+      const other = await roll('--exec', service.command, '--only', replica(), '--back-timeout', '8')
       expect(`${other.code} ${other.stderr}`).toMatch(
-        /^5 [\s\S]*was not back and in sync within 3 s: .* is node \w+ now, where node \w+ was before/,
+        /^5 [\s\S]*was not back and in sync within 8 s: .* is node \w+ now, where node \w+ was before/,
       )
       // Nor is another one begun.
       const next = await roll('--exec', service.command, '--only', servers.addresses[1] ?? '', '--back-timeout', '1')
