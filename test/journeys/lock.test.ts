@@ -74,7 +74,7 @@ forEachKind(
     const ownName = `${os.userInfo().username}@${os.hostname()}`
 
     test('the second refuses and names the first, whose end by kill -9 makes it free at once', async () => {
-      const {child, ended} = here.start(['reshard', a, b, '600', ...slowly('8kb')], {RCLUSTER_PASSWORD: 'sekret'})
+      const {child, ended} = here.start(['reshard', a, b, '600', ...slowly('2kb')], {RCLUSTER_PASSWORD: 'sekret'})
       await untilMoving(child)
       const refused = await there.run(['set-timeout', a, '2000', '--yes'])
       expect(refused.code).toBe(3)
