@@ -15,7 +15,7 @@ const SEED = Number(process.env['RCLUSTER_TEST_SEED'] ?? 4711)
 const MOVING_MS = {migrate: 400, auto: 150}
 /** Moments at which a run is killed; RCLUSTER_TEST_ROUNDS=100 for a thorough hour. */
 const ASKED = Number(process.env['RCLUSTER_TEST_ROUNDS'] ?? 0)
-const ROUNDS = ASKED > 0 ? {migrate: ASKED, auto: ASKED} : {migrate: 20, auto: 10}
+const ROUNDS = ASKED > 0 ? {migrate: ASKED, auto: ASKED} : {migrate: 12, auto: 8}
 const MS_A_ROUND = 15_000
 const SLOTS = 400
 /** The three engines that the servers of the matrix have: the others differ in what is not touched here. */

@@ -16,7 +16,7 @@ afterAll(() => {
   rmSync(folder, {recursive: true, force: true})
 })
 
-const KINDS: readonly ServerName[] = ['redis-7.0', 'valkey-9.1']
+const KINDS: readonly ServerName[] = ['valkey-9.1']
 const UNTOUCHED = {missing: [], changed: [], added: [], duplicates: []}
 const SEED = Number(process.env['RCLUSTER_TEST_SEED'] ?? 4711)
 
