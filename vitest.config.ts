@@ -1,9 +1,24 @@
 import {defineConfig} from 'vitest/config'
+import {BaseSequencer, type TestSpecification} from 'vitest/node'
 
 const shared = {disableConsoleIntercept: true, environment: 'node', pool: 'forks'} as const
 
+/** They take minutes: begun last, one of them would keep a single worker busy at the end. */
+const LONG = ['main-job', 'chaos', 'chaos-valkey', 'kill', 'forms', 'faults-refusals', 'fix', 'plans', 'interruptions']
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const place = ({moduleId}: TestSpecification): number => {
+      const index = LONG.findIndex((name) => moduleId.endsWith(`/journeys/${name}.test.ts`))
+      return index < 0 ? LONG.length : index
+    }
+    return (await super.sort(files)).sort((a, b) => place(a) - place(b))
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: {sequencer: LongestFirst},
     projects: [
       {
         test: {
