@@ -1,6 +1,7 @@
 import * as Flags from '@oclif/core/flags'
 import {word} from '../lib/cli/args.ts'
-import {MoveCommand, type MoveReport, moveFlags} from '../lib/cli/move-command.ts'
+import {MoveCommand, type MoveReport} from '../lib/cli/move-command.ts'
+import {moveFlags} from '../lib/cli/move-flags.ts'
 import {parseNodeReference, requireDistinct} from '../lib/cli/node-argument.ts'
 import type {GivenPlan} from '../lib/cli/planned-command.ts'
 import {readZoneLabels, zoneFlags, zonesOfJoin} from '../lib/cli/zones.ts'

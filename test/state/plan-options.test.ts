@@ -2,7 +2,7 @@
 import type {Command} from '@oclif/core'
 import {expect, test} from 'vitest'
 import {changeFlags, connectionFlags, lockFlags, outputFlags, planFlags} from '../../src/lib/cli/flags.ts'
-import {tellingFlags} from '../../src/lib/cli/move-command.ts'
+import {tellingFlags} from '../../src/lib/cli/move-flags.ts'
 import type {SavedCommand} from '../../src/lib/plan/plan-file.ts'
 import {optionNames} from '../../src/lib/state/plan-file.ts'
 

@@ -34,7 +34,8 @@ import {endRun, type RunRecord} from '../state/run-journal.ts'
 import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
 import {countKeys, findNode, listNodes} from '../topology/queries.ts'
 import type {BaseCommand} from './base-command.ts'
-import {MoveCommand, moveFlags} from './move-command.ts'
+import {MoveCommand} from './move-command.ts'
+import {moveFlags} from './move-flags.ts'
 
 export interface DeclaredReport {
   readonly outcome: 'done' | 'planned' | 'nothing-to-do'

@@ -4,11 +4,12 @@
  */
 import {readFileSync} from 'node:fs'
 import path from 'node:path'
-import type {ErrorObject, ValidateFunction} from 'ajv'
+import type {ErrorObject} from 'ajv'
 import {UsageError} from '../errors.ts'
 import {type Declaration, type DeclaredNode, requireSense} from '../plan/desired.ts'
 import type {NodeAddress} from '../topology/model.ts'
 import {isOfOneNode, isSecretSetting} from '../topology/settings.ts'
+import {validatorOf} from './format-file.ts'
 
 export const CLUSTER_FORMAT = 'rcluster-cluster'
 const MOST_BYTES = 4 * 2 ** 20
@@ -175,11 +176,7 @@ function wrong(file: string, line: number, place: string, problem: string, cause
   })
 }
 
-let validation: Promise<ValidateFunction> | undefined
-
-function validator(): Promise<ValidateFunction> {
-  validation ??= Promise.all([import('ajv'), import('../../../schemas/cluster-v1.json', {with: {type: 'json'}})]).then(
-    ([ajv, {default: schema}]) => new ajv.default.Ajv({strict: false, allErrors: true}).compile(schema),
-  )
-  return validation
-}
+const validator = validatorOf(
+  async () => (await import('../../../schemas/cluster-v1.json', {with: {type: 'json'}})).default,
+  {allErrors: true},
+)

@@ -1,7 +1,7 @@
 /** How does a JSON document of ours get out of a file, or into one? Which kind it is stands in it; nothing else is written over. */
 import {closeSync, fstatSync, lstatSync, openSync, readFileSync} from 'node:fs'
 import path from 'node:path'
-import type {ErrorObject} from 'ajv'
+import type {ErrorObject, Options, ValidateFunction} from 'ajv'
 import {UsageError} from '../errors.ts'
 
 export interface FileKind {
@@ -90,6 +90,17 @@ export function parseDocument(text: string, file: string, kind: FileKind): objec
     })
   }
   return document as object
+}
+
+/** Loads a schema, and what compiles it, when a document is first held against it. */
+export function validatorOf(load: () => Promise<object>, options: Options = {}): () => Promise<ValidateFunction> {
+  let validation: Promise<ValidateFunction> | undefined
+  return () => {
+    validation ??= Promise.all([import('ajv'), load()]).then(([ajv, schema]) =>
+      new ajv.default.Ajv({strict: false, ...options}).compile(schema),
+    )
+    return validation
+  }
 }
 
 /** Of what a schema found wrong. */

@@ -2,14 +2,13 @@
  * How is a plan kept in a file, and read back? Written whole or not at all, private to the user; read only when every part
  * of it makes sense, else a UsageError names the file and the place in it.
  */
-import type {ValidateFunction} from 'ajv'
 import {UsageError} from '../errors.ts'
 import {fingerprintOf} from '../plan/cluster-sketch.ts'
 import type {SlotMove} from '../plan/plan.ts'
 import {PLAN_FORMAT, PLAN_VERSION, type PlanFile, type SavedCommand} from '../plan/plan-file.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
 import type {NodeId} from '../topology/model.ts'
-import {type FileKind, firstError, parseDocument, readWhole, requireReplaceable} from './format-file.ts'
+import {type FileKind, firstError, parseDocument, readWhole, requireReplaceable, validatorOf} from './format-file.ts'
 import {writeWhole} from './write-whole.ts'
 
 const PLAN: FileKind = {
@@ -59,15 +58,7 @@ export async function parsePlanFile(text: string, file: string): Promise<PlanFil
   return plan
 }
 
-let validation: Promise<ValidateFunction> | undefined
-
-/** The schema's compiler is only loaded where a plan is read. */
-function validator(): Promise<ValidateFunction> {
-  validation ??= Promise.all([import('ajv'), readSchema()]).then(([ajv, schema]) =>
-    new ajv.default.Ajv({strict: false}).compile(schema),
-  )
-  return validation
-}
+const validator = validatorOf(readSchema)
 
 interface Schema {
   readonly $defs: Readonly<Record<string, {readonly properties?: Readonly<Record<string, unknown>>}>>

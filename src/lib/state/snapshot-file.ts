@@ -1,10 +1,9 @@
 /** How is a snapshot kept in a file, and read again? What does not fit in every part is refused, by the place in it. */
-import type {ValidateFunction} from 'ajv'
 import {UsageError} from '../errors.ts'
 import {fingerprintOf} from '../plan/cluster-sketch.ts'
 import {SNAPSHOT_FORMAT, SNAPSHOT_VERSION, type SnapshotFile} from '../plan/cluster-snapshot.ts'
 import {formatSlots, parseRanges, slotsInRanges} from '../slots/slot-ranges.ts'
-import {type FileKind, firstError, parseDocument, readWhole, requireReplaceable} from './format-file.ts'
+import {type FileKind, firstError, parseDocument, readWhole, requireReplaceable, validatorOf} from './format-file.ts'
 import {writeWhole} from './write-whole.ts'
 
 const SNAPSHOT: FileKind = {
@@ -52,15 +51,9 @@ export async function parseSnapshotFile(text: string, file: string): Promise<Sna
   return snapshot
 }
 
-let validation: Promise<ValidateFunction> | undefined
-
-/** The schema's compiler is only loaded where a snapshot is read. */
-function validator(): Promise<ValidateFunction> {
-  validation ??= Promise.all([import('ajv'), import('../../../schemas/snapshot-v1.json', {with: {type: 'json'}})]).then(
-    ([ajv, {default: schema}]) => new ajv.default.Ajv({strict: false}).compile(schema),
-  )
-  return validation
-}
+const validator = validatorOf(
+  async () => (await import('../../../schemas/snapshot-v1.json', {with: {type: 'json'}})).default,
+)
 
 function damaged(file: string, place: string, problem: string): UsageError {
   return new UsageError(`${file} is not a snapshot that can be used: ${place || 'the whole'} ${problem}`, {
