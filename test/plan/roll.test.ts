@@ -1,7 +1,6 @@
 import {describe, expect, it, test} from 'vitest'
 import {
   failoverNode,
-  isVersionReached,
   olderPeers,
   planRoll,
   type RollOptions,
@@ -10,6 +9,7 @@ import {
   troublesOf,
 } from '../../src/lib/plan/roll.ts'
 import type {ServerInfo, Topology} from '../../src/lib/topology/model.ts'
+import {isVersionReached} from '../../src/lib/topology/versions.ts'
 import {withReach} from '../../src/lib/topology/with-reach.ts'
 import {buildTopology, type ClusterWords, nodeId, nodeName} from '../support/topology-builder.ts'
 

@@ -10,6 +10,7 @@ import type {Told} from '../topology/node-details.ts'
 import {labelNode, listNodes} from '../topology/queries.ts'
 import {digestSecret} from '../topology/secret-digest.ts'
 import {parseUserLine, sketchUser, type UserSketch} from '../topology/user-rules.ts'
+import {versionOf} from '../topology/versions.ts'
 import {failureOf} from './keep-setting.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
@@ -153,12 +154,6 @@ function whyUnread(one: NodeUsers | undefined): string | undefined {
   return one && 'unknown' in one.users
     ? `what ${labelNode(one.node)} has could not be read: ${one.users.unknown}`
     : undefined
-}
-
-function versionOf({reach}: ClusterNode): string | undefined {
-  if (reach.kind === 'unreachable') return undefined
-  const {flavour, version} = reach.view.serverInfo
-  return `${flavour} ${version}`
 }
 
 export interface UsersKept {

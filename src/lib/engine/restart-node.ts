@@ -1,8 +1,9 @@
 /** How does one node of a cluster restart, and when is it back? With its ID, its data and its role, known to all, in sync. */
 import {InterruptedError, NodeError} from '../errors.ts'
-import {infoOf, isVersionReached, type RollAct, type RollStep, serverOf, troublesOf} from '../plan/roll.ts'
+import {infoOf, type RollAct, type RollStep, serverOf, troublesOf} from '../plan/roll.ts'
 import {type ClusterNode, formatAddress, type NodeId, type Topology} from '../topology/model.ts'
 import {countKeys, labelNode} from '../topology/queries.ts'
+import {isVersionReached} from '../topology/versions.ts'
 import type {EngineListener} from './events.ts'
 import type {ClusterSession} from './session.ts'
 import {pollUntil} from './waiting.ts'

@@ -2,6 +2,7 @@
 import {type ClusterNode, formatAddress, type ServerInfo, type Topology} from '../topology/model.ts'
 import {type ClusterDetails, type NodeDetails, toldValue} from '../topology/node-details.ts'
 import {listNodes, seedAddress} from '../topology/queries.ts'
+import {versionOf} from '../topology/versions.ts'
 import {type Difference, findDifferences, MISSING} from './differences.ts'
 import type {Finding, Having} from './finding.ts'
 import {groupNodes, inOrderOfNodes, type NodeGroup} from './group-nodes.ts'
@@ -159,12 +160,6 @@ export function moduleDrift(topology: Topology): readonly Finding[] {
 /** A user without +info gets a server of no version. */
 export function isTold({version}: ServerInfo): boolean {
   return version !== ''
-}
-
-function versionOf({reach}: ClusterNode): string | undefined {
-  if (reach.kind === 'unreachable') return undefined
-  const {flavour, version} = reach.view.serverInfo
-  return `${flavour} ${version}`
 }
 
 export function settingOf(details: ClusterDetails, setting: string): (node: ClusterNode) => string | undefined {

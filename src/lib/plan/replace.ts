@@ -15,6 +15,7 @@ import {
   type Topology,
 } from '../topology/model.ts'
 import {labelNode, listNodes, primaries, replicasOf, seedAddress, slotsOf} from '../topology/queries.ts'
+import {isVersionReached} from '../topology/versions.ts'
 import {type MemberAct, type NamedNode, named} from './acts.ts'
 import {homesOf, quietestHome} from './quietest-primary.ts'
 import {planReplicate} from './replicate.ts'
@@ -102,11 +103,9 @@ function fitnessFor(
   ]
 }
 
+/** In what values look like: patches change none. */
 function isOlder(one: string, other: string): boolean {
-  const [[major = 0, minor = 0], [otherMajor = 0, otherMinor = 0]] = [one, other].map((text) =>
-    text.split('.').map(Number),
-  ) as [number[], number[]]
-  return major < otherMajor || (major === otherMajor && minor < otherMinor)
+  return !isVersionReached(one, other.split('.').slice(0, 2).join('.'))
 }
 
 function inMB(bytes: number): string {

@@ -15,6 +15,7 @@ import {
   type Topology,
 } from '../topology/model.ts'
 import {compareAddresses, listNodes, replicasOf, seedAddress, slotsOf} from '../topology/queries.ts'
+import {compareVersions, isVersionReached} from '../topology/versions.ts'
 
 export interface RolledNode {
   readonly id: NodeId
@@ -141,23 +142,6 @@ function reasonToSkip(node: ClusterNode, {untilVersion, since}: RollOptions): Sk
   if (!since || info?.uptimeSeconds === undefined) return undefined
   const startedMs = since.lookedAt.getTime() - info.uptimeSeconds * 1000
   return startedMs - UPTIME_ERROR_MS >= since.moment.getTime() ? 'restarted' : undefined
-}
-
-/** "8.6.3" reaches "8.6" and "8"; "9.1.0" does, too. */
-export function isVersionReached(version: string, until: string): boolean {
-  if (version === '') return false
-  const order = compareVersions(version.split('.').slice(0, until.split('.').length).join('.'), until)
-  return order >= 0
-}
-
-function compareVersions(a: string, b: string): number {
-  const [left, right] = [a, b].map((text) => text.split('.').map((part) => Number.parseInt(part, 10) || 0))
-  const length = Math.max(left?.length ?? 0, right?.length ?? 0)
-  for (let at = 0; at < length; at++) {
-    const difference = (left?.[at] ?? 0) - (right?.[at] ?? 0)
-    if (difference !== 0) return difference
-  }
-  return 0
 }
 
 function requireTellingRestarts(nodes: readonly ClusterNode[]): void {
