@@ -46,25 +46,7 @@ forEachKind(
     const idsOf = async (...words: string[]): Promise<string[]> =>
       reportOf(await check('--json', ...words)).findings.map(({id}) => id)
 
-    beforeAll(async () => {
-      servers = await startServers(kind, 5, {
-        hostOf: (index) => HOSTS[index] ?? '',
-        hasConfigFile: true,
-        // Replicas come from another address than 127.0.0.1, and one node's doubt must not stop it.
-        config: {'protected-mode': 'no', 'cluster-require-full-coverage': 'no', 'cluster-node-timeout': '15000'},
-      })
-      ;[a = '', b = '', c = ''] = servers.addresses
-      await rcluster.ok('create', a, b, c, '--yes')
-      for (const [replica, primary] of [
-        [servers.addresses[3] ?? '', a],
-        [servers.addresses[4] ?? '', b],
-      ] as const) {
-        await rcluster.ok('add-node', replica, a, '--replica', '--primary', primary, '--yes')
-      }
-      return () => servers.stop()
-    })
-
-    test('names all that is amiss, each with what mends it, and no secret', async () => {
+    const spoil = async (): Promise<void> => {
       await rawCommand(a, ['SET', '{06S}key', 'value'])
       const payload = (await rawCommand(a, ['DUMP', '{06S}key'], {asBuffers: true})) as Buffer
       const idOfA = String(await rawCommand(a, ['CLUSTER', 'MYID']))
@@ -80,6 +62,29 @@ forEachKind(
       await rawCommand(c, ['CONFIG', 'SET', 'appendonly', 'yes'])
       const memory = /used_memory:(\d+)/.exec(String(await rawCommand(c, ['INFO', 'memory'])))?.[1]
       await rawCommand(c, ['CONFIG', 'SET', 'maxmemory', Math.round(Number(memory) * 1.05)])
+    }
+
+    beforeAll(async () => {
+      servers = await startServers(kind, 5, {
+        hostOf: (index) => HOSTS[index] ?? '',
+        hasConfigFile: true,
+        // Replicas come from another address than 127.0.0.1, and one node's doubt must not stop it.
+        config: {'protected-mode': 'no', 'cluster-require-full-coverage': 'no', 'cluster-node-timeout': '15000'},
+      })
+      ;[a = '', b = '', c = ''] = servers.addresses
+      await rcluster.ok('create', a, b, c, '--yes')
+      for (const [replica, primary] of [
+        [servers.addresses[3] ?? '', a],
+        [servers.addresses[4] ?? '', b],
+      ] as const) {
+        await rcluster.ok('add-node', replica, a, '--replica', '--primary', primary, '--yes')
+      }
+      await spoil()
+      await eventually('nodes that have just met are linked', async () => !(await idsOf()).includes('bus-link-down'))
+      return () => servers.stop()
+    })
+
+    test('names all that is amiss, each with what mends it, and no secret', async () => {
       const result = await check('--deep', '--json')
       expect(result.code).toBe(1)
       const {findings, notes, notJudged} = reportOf(result)
