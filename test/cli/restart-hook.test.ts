@@ -1,7 +1,7 @@
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import {afterAll, describe, expect, it} from 'vitest'
+import {afterAll, describe, expect, it, vi} from 'vitest'
 import {type HookEnd, hookEnvironment, runHook} from '../../src/lib/cli/restart-hook.ts'
 import type {ClusterNode} from '../../src/lib/topology/model.ts'
 import {buildTopology} from '../support/topology-builder.ts'
@@ -83,7 +83,7 @@ describe('a command', () => {
         return false
       }
     }
-    expect(isAlive()).toBe(false)
+    await vi.waitFor(() => expect(isAlive()).toBe(false))
     const stop = new AbortController()
     setTimeout(() => stop.abort(), 100)
     expect((await run('sleep 600', {abort: stop.signal})).failure).toBe('was stopped')

@@ -509,6 +509,14 @@ forEachTerrain('settings, functions and databases of a node', ({open, hasDatabas
     expect(await target.listFunctions()).toEqual(['ant', 'zebra'])
   })
 
+  it('tells its commands, with the categories that rules of users name', async () => {
+    const commands = await source.listCommands()
+    const find = (name: string) => commands.find((one) => one.name === name)
+    expect(find('get')?.categories).toContain('@read')
+    const config = find('config')?.subcommands.find(({name}) => name === 'config|set')
+    expect(config?.categories).toContain('@admin')
+  })
+
   it('makes users what they are elsewhere', async () => {
     const hash = 'a'.repeat(64)
     await source.setUser('app', ['reset', 'on', `#${hash}`, '~app:*', '-@all', '+get'])

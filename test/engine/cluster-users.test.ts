@@ -1,9 +1,10 @@
 import {describe, expect, it} from 'vitest'
 import {chooseNodes} from '../../src/lib/engine/asked-nodes.ts'
-import {deleteUser, passwordRule, readUsers, rulesAt, setUser} from '../../src/lib/engine/cluster-users.ts'
+import {deleteUser, readUsers, rulesAt, setUser} from '../../src/lib/engine/cluster-users.ts'
 import {type ClusterSession, openSession} from '../../src/lib/engine/session.ts'
 import {NodeError} from '../../src/lib/errors.ts'
 import {toldValue} from '../../src/lib/topology/node-details.ts'
+import {passwordRule} from '../../src/lib/topology/user-rules.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'
 
 async function ready(): Promise<{cluster: FakeCluster; session: ClusterSession}> {

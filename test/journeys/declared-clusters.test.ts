@@ -1,4 +1,5 @@
 /** Does a cluster become what a file declares, from nothing, in any state, and again after a kill? */
+import {createHash} from 'node:crypto'
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -108,9 +109,91 @@ forEachKind(
       })
       expect(await rcluster.run(['apply', file, '--dry-run', '--detailed-exitcode'])).toMatchObject({code: 1})
     })
+
+    test('users and functions are made so, before slots bring clients, and are known again', async () => {
+      const [first = '', , third = '', , , , seventh = ''] = servers.addresses
+      writeFileSync(path.join(folder, 'reader.txt'), 'of-the-reader\n')
+      writeFileSync(path.join(folder, 'tools.lua'), library('1'))
+      await rawCommand(first, ['ACL', 'SETUSER', 'former', 'on', 'nopass'])
+      const contents = (rules: string, more = ''): string => `users:
+  app:
+    rules: "${rules}"
+    passwords: [{env: APP_PASSWORD}]
+  reader: {rules: "on %R~app:* resetchannels +@read -@dangerous (+ping)", passwords: [{file: reader.txt}]}
+  former: absent
+functions: [tools.lua]
+${more}`
+      const rules = 'on ~app:* &* +@all -@dangerous -@admin +fcall'
+      const env = {APP_PASSWORD: 'of-the-app'}
+      const file = declare(servers, [...THREE, '6 7'], contents(rules))
+      const result = await rcluster.run(['apply', file, '--yes', '--json'], {env})
+      expect(result, result.stderr).toMatchObject({code: 0})
+      expect(result.stdout + result.stderr).not.toMatch(
+        new RegExp(`of-the-app|of-the-reader|${createHash('sha256').update('of-the-app').digest('hex')}`),
+      )
+      const {stages} = JSON.parse(result.stdout).result
+      expect(stages.map(({stage}: {stage: string}) => stage)).toEqual(['join', 'join', 'users', 'functions', 'move'])
+      expect(stages[2].plan.changes).toMatchObject([
+        {user: 'app', passwords: 1, nodes: {length: 8}},
+        {user: 'reader', passwords: 1, nodes: {length: 8}},
+        {user: 'former', passwords: 0, nodes: [first]},
+      ])
+      for (const address of servers.addresses) {
+        expect(await login(address, 'app', 'of-the-app')).toBe('OK')
+        expect(await login(address, 'reader', 'of-the-reader')).toBe('OK')
+        expect(String(await rawCommand(address, ['ACL', 'USERS']))).not.toContain('former')
+      }
+      for (const address of [first, seventh]) expect(await rawCommand(address, ['FCALL', 'edition', 0])).toBe('1')
+      const again = await rcluster.run(['apply', file, '--dry-run', '--detailed-exitcode'], {env})
+      expect(again, again.stdout).toMatchObject({code: 0, stdout: expect.stringContaining('Nothing to do')})
+
+      // Another password, other code, and a user whom somebody has given more on one node.
+      writeFileSync(path.join(folder, 'tools.lua'), library('2'))
+      await rawCommand(third, ['ACL', 'SETUSER', 'reader', '+@write'])
+      const changed = await rcluster.run(['apply', file, '--yes', '--json'], {env: {APP_PASSWORD: 'another'}})
+      expect(changed, changed.stderr).toMatchObject({code: 0})
+      expect(JSON.parse(changed.stdout).result.stages).toMatchObject([
+        {
+          stage: 'users',
+          plan: {
+            changes: [
+              {user: 'app', nodes: {length: 8}},
+              {user: 'reader', nodes: [third]},
+            ],
+          },
+        },
+        {stage: 'functions', plan: {changes: [{library: 'tools', isReplacing: true, nodes: {length: 4}}]}},
+      ])
+      expect(await login(third, 'app', 'another')).toBe('OK')
+      expect(await login(third, 'app', 'of-the-app')).toMatch(/WRONGPASS/)
+      for (const address of [first, seventh]) expect(await rawCommand(address, ['FCALL', 'edition', 0])).toBe('2')
+
+      // What a server refuses reaches none.
+      declare(servers, [...THREE, '6 7'], contents(`${rules} +nonsense`))
+      const refused = await rcluster.run(['apply', file, '--yes', '--json'], {env: {APP_PASSWORD: 'another'}})
+      expect(refused).toMatchObject({code: 4, stdout: expect.stringContaining('nonsense')})
+      expect(await login(first, 'app', 'another')).toBe('OK')
+      declare(servers, [...THREE, '6 7'], contents(rules))
+      writeFileSync(path.join(folder, 'tools.lua'), '#!lua name=tools\nthis is no Lua')
+      expect(await rcluster.run(['apply', file, '--yes'], {env: {APP_PASSWORD: 'another'}})).toMatchObject({code: 4})
+      for (const address of [first, seventh]) expect(await rawCommand(address, ['FCALL', 'edition', 0])).toBe('2')
+      await rcluster.ok('check', first, '--fail-on', 'error')
+    })
   },
-  ['redis-7.0', 'valkey-9.1'],
+  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
 )
+
+function library(edition: string): string {
+  return `#!lua name=tools\nredis.register_function('edition', function() return '${edition}' end)\n`
+}
+
+async function login(address: string, user: string, password: string): Promise<string> {
+  try {
+    return String(await rawCommand(address, ['AUTH', user, password]))
+  } catch (error) {
+    return String(error)
+  }
+}
 
 async function countShards(address: string): Promise<number> {
   const nodes = String(await rawCommand(address, ['CLUSTER', 'NODES']))

@@ -30,6 +30,8 @@ function declare(shards: readonly (readonly [string, number?])[], more: Partial<
       nodes: names.split(' ').map((name) => ({address: {host: '10.0.0.1', port: PORTS[name] ?? 0}})),
     })),
     removeUndeclared: false,
+    users: [],
+    functions: [],
     thresholdPercent: 2,
     config: [],
     ...more,

@@ -3,7 +3,8 @@ import {fileURLToPath} from 'node:url'
 import {expect, test} from 'vitest'
 import {compareValues} from '../../src/lib/rdb/compare-values.ts'
 import {RdbParser} from '../../src/lib/rdb/parse-rdb.ts'
-import {functionPayload, isVersionTaken, librariesIn, libraryName, restorePayload} from '../../src/lib/rdb/payload.ts'
+import {functionPayload, isVersionTaken, librariesIn, restorePayload} from '../../src/lib/rdb/payload.ts'
+import {libraryName} from '../../src/lib/topology/library-name.ts'
 
 /** A payload of `version`; its checksum is not looked at. */
 function payload(bytes: readonly number[], version = 11): Buffer {

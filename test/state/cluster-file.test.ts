@@ -28,6 +28,8 @@ test('YAML and JSON say the same', async () => {
     removeUndeclared: true,
     thresholdPercent: 2,
     config: [],
+    users: [],
+    functions: [],
   })
   const json = {
     ...{format: 'rcluster-cluster', version: 1, removeUndeclared: true},
@@ -56,6 +58,42 @@ test('settings are text; a secret is where the file says, and never in it', asyn
   await expect(parse(`${HEAD}${shards}config:\n  masterauth: {env: NO_SUCH}\n`)).rejects.toThrow(
     'NO_SUCH, which is not set',
   )
+})
+
+test('users have their passwords as hashes, libraries their names and code', async () => {
+  writeFileSync(path.join(folder, 'password'), 'hidden\n')
+  writeFileSync(path.join(folder, 'tools.lua'), '#!lua name=tools\nreturn')
+  writeFileSync(path.join(folder, 'others.lua'), 'return')
+  const text = (more: string): string => `${HEAD}shards:\n  - nodes: [h:1]\n${more}`
+  const file = path.join(folder, 'password')
+  const {users, functions} = await parse(
+    text(
+      `users:\n  app: {rules: "on  ~a (+get ~x y)", passwords: [{file: ${file}}]}\n  old: absent\nfunctions: [${folder}/tools.lua]\n`,
+    ),
+  )
+  expect(users).toEqual([
+    {name: 'app', rules: ['on', '~a', '(+get ~x y)'], passwordRules: [expect.stringMatching(/^#[0-9a-f]{64}$/)]},
+    {name: 'old', rules: undefined, passwordRules: []},
+  ])
+  expect(functions).toEqual([{name: 'tools', code: Buffer.from('#!lua name=tools\nreturn')}])
+  const rows = [
+    ['users:\n  app: {rules: "on >topsecret"}\n', 'line 6: /users/app has a password among its rules'],
+    ['users:\n  app: {rules: "on nopass", passwords: [{file: password}]}\n', 'line 6: /users/app is to be in password'],
+    [`users:\n  app: {rules: "nopass", passwords: [{file: ${file}}]}\n`, '/users/app has passwords, and nopass'],
+    ['users:\n  app: {rules: on, passwords: [topsecret]}\n', 'line 6: /users/app/passwords/0 must be object'],
+    ['users:\n  app: {passwords: []}\n', "line 6: /users/app must have required property 'rules'"],
+    ['users:\n  app: gone\n', 'line 6: /users/app must be'],
+    ['users:\n  default: absent\n', 'line 6: /users/default cannot be absent'],
+    ['users:\n  "a b": absent\n', '/users'],
+    ['functions: [none.lua]\n', 'line 5: /functions/0 is to be in none.lua, which cannot be read (ENOENT)'],
+    [`functions: [${folder}/others.lua]\n`, 'line 5: /functions/0 is no function library'],
+    [`functions: [${folder}/tools.lua, ${folder}/tools.lua]\n`, 'line 5: /functions has the library tools twice'],
+  ]
+  for (const [more = '', says = ''] of rows) {
+    const failing = parse(text(more))
+    await expect(failing, more).rejects.toThrow(expect.objectContaining({message: expect.stringContaining(says)}))
+    await expect(failing).rejects.not.toThrow('topsecret')
+  }
 })
 
 describe('a mistake is named by line and path', () => {

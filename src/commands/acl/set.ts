@@ -2,10 +2,11 @@ import * as Flags from '@oclif/core/flags'
 import {word} from '../../lib/cli/args.ts'
 import {UserCommand, type UserReport, userFlags} from '../../lib/cli/user-command.ts'
 import {requireReached} from '../../lib/engine/asked-nodes.ts'
-import {passwordRule, rulesAt, setUser} from '../../lib/engine/cluster-users.ts'
+import {rulesAt, setUser} from '../../lib/engine/cluster-users.ts'
 import {UsageError} from '../../lib/errors.ts'
 import {plural} from '../../lib/render/amounts.ts'
 import {labelNode, seedAddress} from '../../lib/topology/queries.ts'
+import {passwordRule} from '../../lib/topology/user-rules.ts'
 
 export default class AclSet extends UserCommand<typeof AclSet> {
   static override summary = 'Make an ACL user, or change one, on all nodes.'

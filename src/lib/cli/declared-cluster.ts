@@ -3,8 +3,11 @@
  * Safe to run again at any point: what is done is seen, not remembered.
  */
 
+import type {NodePort} from '../engine/cluster-port.ts'
 import {createCluster} from '../engine/create-cluster.ts'
+import {applyFunctions, functionsStage} from '../engine/declared-functions.ts'
 import {applySettings, settingsStage} from '../engine/declared-settings.ts'
+import {applyUsers, usersStage} from '../engine/declared-users.ts'
 import {followPrimary} from '../engine/follow-primary.ts'
 import {restoreHeld} from '../engine/hold-setting.ts'
 import {joinNodes} from '../engine/join-nodes.ts'
@@ -18,7 +21,6 @@ import {CancelledError, type ClusterError, InterruptedError, NodeError} from '..
 import {requireNoneHidden} from '../findings/require.ts'
 import {moveOf} from '../findings/slot-rules.ts'
 import {
-  type ConfigPlan,
   type Declaration,
   type DesiredPlan,
   type DesiredStage,
@@ -31,7 +33,7 @@ import {planReplicate} from '../plan/replicate.ts'
 import {plural} from '../render/amounts.ts'
 import {describeStage, renderDesiredPlan} from '../render/desired.ts'
 import {endRun, type RunRecord} from '../state/run-journal.ts'
-import {type ClusterNode, formatAddress, type Topology} from '../topology/model.ts'
+import {type ClusterNode, formatAddress, type NodeAddress, type Topology} from '../topology/model.ts'
 import {countKeys, findNode, listNodes} from '../topology/queries.ts'
 import type {BaseCommand} from './base-command.ts'
 import {MoveCommand} from './move-command.ts'
@@ -115,12 +117,22 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
       return {outcome: 'nothing-to-do', ...report}
     }
     this.print(renderDesiredPlan(first.plan, this.style))
+    await this.#warnOfOwnUser(first)
     if (this.flags['dry-run']) return {outcome: 'planned', ...report}
     await this.confirm(`Carry out ${stages.length === 1 ? 'this stage' : `these ${stages.length} stages`}?`)
     const done = await this.#carryOutAll(first)
     this.print(`${plural(done, 'stage')} done: the cluster is as ${this.#file.path} declares it.`)
     const {slots: slotsMoved, keys: keysMoved} = this.#moved
     return {outcome: 'done', ...report, slotsMoved, keysMoved, elapsedMs: performance.now() - startedAt}
+  }
+
+  async #warnOfOwnUser({session, strangers, plan}: Sight): Promise<void> {
+    const names = plan.stages.flatMap((one) => (one.stage === 'users' ? one.plan.changes.map(({user}) => user) : []))
+    if (names.length === 0) return
+    const port = session?.reachedPorts()[0] ?? strangers[0]?.port
+    const me = (await port?.findForbidden([]))?.user
+    if (me === undefined || !names.includes(me)) return
+    this.warnOperator(`${me} is the user of this command: what it loses, rcluster can do no more.`)
   }
 
   /** @returns how many stages it took. */
@@ -205,7 +217,13 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
         )
         break
       case 'config':
-        await this.#configure(session, stage.plan)
+        this.#warnOfRestart('settings', await applySettings(session, stage.plan, this.#file.declaration.config))
+        break
+      case 'users':
+        this.#warnOfRestart('users', await applyUsers(session, stage.plan, this.#file.declaration.users))
+        break
+      case 'functions':
+        await applyFunctions(session, stage.plan, this.#file.declaration.functions)
         break
       case 'remove': {
         requireNoneHidden(session.topology)
@@ -266,18 +284,34 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     )
     if (!plan) throw new Error('a look has no earlier run')
     const present = [...members.values()].filter(({reach}) => reach.kind === 'reached')
-    const config = await settingsStage(
-      [...present.map(({id}) => session.node(id)), ...ports],
-      this.#file.declaration.config,
-    )
-    return {session, strangers, isRemnant: false, plan: {...plan, stages: [...plan.stages, ...config]}, records}
+    const all = [...present.map(({id}) => session.node(id)), ...ports]
+    const newcomers = plan.stages.flatMap((one) => (one.stage === 'join' ? one.plan.newcomers : []))
+    const leaders = new Set([...present, ...newcomers].filter(({role}) => role === 'primary').map(({id}) => id))
+    const primaries = all.filter(({id}) => leaders.has(id))
+    const stages = await this.#withContents(plan.stages, all, primaries)
+    return {session, strangers, isRemnant: false, plan: {...plan, stages}, records}
   }
 
-  async #configure(session: ClusterSession, plan: ConfigPlan): Promise<void> {
-    const notKept = await applySettings(session, plan, this.#file.declaration.config)
+  /** What nodes hold but keys: said when all have joined, and before slots bring clients to them. */
+  async #withContents(
+    stages: readonly DesiredStage[],
+    all: readonly NodePort[],
+    primaries: readonly NodePort[],
+  ): Promise<DesiredStage[]> {
+    const {config, users, functions} = this.#file.declaration
+    const contents = await Promise.all([
+      settingsStage(all, config),
+      usersStage(all, users),
+      functionsStage(primaries, functions),
+    ])
+    const joined = stages.findLastIndex(({stage}) => stage === 'create' || stage === 'join') + 1
+    return [...stages.slice(0, joined), ...contents.flat(), ...stages.slice(joined)]
+  }
+
+  #warnOfRestart(what: string, notKept: Awaited<ReturnType<typeof applySettings>>): void {
     if (notKept.length === 0) return
     const names = listNodes(notKept.map(({node}) => node))
-    this.warnOperator(`On ${names} the settings last until the restart only: ${notKept[0]?.reason ?? ''}`)
+    this.warnOperator(`On ${names} the ${what} last until the restart only: ${notKept[0]?.reason ?? ''}`)
   }
 
   /** Of nodes that are no cluster, or of what a creation has left that was cut off. */
@@ -298,12 +332,11 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     }
     const ids = new Map(all.map(({port: {id, address}}) => [formatAddress(address), id]))
     const creation = planDesiredCreation(this.#file.declaration, ids)
-    const config = await settingsStage(
-      all.map(({port}) => port),
-      this.#file.declaration.config,
-    )
-    const plan = {...creation, stages: [...creation.stages, ...config]}
-    return {session: undefined, strangers: all, isRemnant: begun.length > 0, plan, records: []}
+    const leaders = new Set(this.#file.declaration.shards.flatMap(({nodes}) => nodes.slice(0, 1)).map(nameOf))
+    const ports = all.map(({port}) => port)
+    const primaries = ports.filter((port) => leaders.has(nameOf(port)))
+    const stages = await this.#withContents(creation.stages, ports, primaries)
+    return {session: undefined, strangers: all, isRemnant: begun.length > 0, plan: {...creation, stages}, records: []}
   }
 
   /** undefined: none of the declared nodes is in a cluster. @throws NodeError when none answers. */
@@ -330,6 +363,10 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     if (silent?.error) throw silent.error
     return undefined
   }
+}
+
+function nameOf({address}: {readonly address: NodeAddress}): string {
+  return formatAddress(address)
 }
 
 function isAlone({nodes, owners}: Topology): boolean {

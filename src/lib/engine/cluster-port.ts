@@ -12,6 +12,7 @@ import type {NodeError} from '../errors.ts'
 import type {SlotRange, SlotRanges} from '../slots/slot-ranges.ts'
 import type {ClusterInfo, NodeAddress, NodeId, NodeView, ServerInfo} from '../topology/model.ts'
 import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
+import type {ServerCommand} from '../topology/user-meaning.ts'
 
 /** As whom another node logs in at this one to send it keys. The password is for the adapter alone. */
 export interface PeerLogin {
@@ -279,6 +280,8 @@ export interface NodePort {
    * @param user somebody else, who is only asked about.
    */
   findForbidden(trials: readonly CommandTrial[], user?: string): Promise<ForbiddenRights>
+  /** What rules of users are about: all commands with their categories. Some 200 KB. */
+  listCommands(): Promise<readonly ServerCommand[]>
   /** ACL LIST: one line a user, "user default on …", with the hashes of passwords. */
   listUsers(): Promise<readonly string[]>
   /** All rules or none, on top of what the user is; `reset` among them begins anew. Makes users that are not there. */

@@ -2,7 +2,6 @@
  * How do nodes get ACL users? Tried on one, then on the others, read again on all. Passwords go to the nodes as the hashes
  * that they keep, and come back as digests of this run.
  */
-import {createHash} from 'node:crypto'
 import {NodeError} from '../errors.ts'
 import {groupNodes} from '../findings/group-nodes.ts'
 import type {ClusterNode} from '../topology/model.ts'
@@ -33,11 +32,6 @@ export function readUsers(session: ClusterSession, nodes: readonly ClusterNode[]
     if (unknown !== undefined) return {node, users: {unknown}}
     return {node, users: {value: new Map(lines.map(sketchUser).map((user) => [user.name, user]))}}
   })
-}
-
-/** The rule that adds a password. */
-export function passwordRule(password: string): string {
-  return `#${createHash('sha256').update(password).digest('hex')}`
 }
 
 /** What makes another node's user exactly what this node has; undefined when it has no such user. Holds hashes. */

@@ -1,6 +1,7 @@
 /** How do function libraries get to the primaries of a cluster? Those that are there already, the same, are left alone. */
 import {RefusedError} from '../errors.ts'
-import {functionPayload, librariesIn, libraryName} from '../rdb/payload.ts'
+import {functionPayload, librariesIn} from '../rdb/payload.ts'
+import {libraryName} from '../topology/library-name.ts'
 import {formatAddress} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import type {BusyKeyPolicy} from './load-outcome.ts'

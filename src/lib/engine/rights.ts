@@ -153,6 +153,8 @@ export const RIGHTS: Readonly<Record<string, readonly Right[]>> = {
     ...only('plans of other commands: see there', '+cluster|meet +cluster|forget +cluster|reset +cluster|replicate'),
     ...only('clusters that a file declares: see create', '+cluster|addslots +cluster|set-config-epoch'),
     ...only('settings that a file declares', '+config|get +config|set +config|rewrite'),
+    ...only('users that a file declares', '+command +acl|list +acl|setuser +acl|deluser +acl|save'),
+    ...only('functions that a file declares', '+function|list +function|dump +function|restore'),
   ],
   'del-node': [
     ...LOOK,

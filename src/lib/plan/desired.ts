@@ -44,6 +44,23 @@ export interface Declaration {
   readonly thresholdPercent: number
   /** Settings of all declared nodes. Values may be secrets: they go to the servers and nowhere else. */
   readonly config: readonly {readonly name: string; readonly value: string}[]
+  readonly users: readonly DeclaredUser[]
+  readonly functions: readonly DeclaredLibrary[]
+}
+
+/** Of all declared nodes; users that are not declared are let be. */
+export interface DeclaredUser {
+  readonly name: string
+  /** All that it may, on top of nothing; undefined: no node is to have it. Without passwords. */
+  readonly rules: readonly string[] | undefined
+  /** "#…", as ACL SETUSER takes them: for the servers, and nobody else. */
+  readonly passwordRules: readonly string[]
+}
+
+/** Of all primaries among the declared nodes; libraries that are not declared are let be. */
+export interface DeclaredLibrary {
+  readonly name: string
+  readonly code: Buffer
 }
 
 /** Without values where they are secret. */
@@ -58,6 +75,36 @@ export interface ConfigPlan {
   }[]
 }
 
+export interface UsersPlan {
+  readonly version: 1
+  readonly kind: 'users'
+  /** In the order of the declaration. */
+  readonly changes: readonly {
+    readonly user: string
+    /** undefined: it is deleted. */
+    readonly rules?: readonly string[] | undefined
+    /** How many it is to have. */
+    readonly passwords: number
+    /** Addresses of nodes where it is otherwise. */
+    readonly nodes: readonly string[]
+  }[]
+}
+
+export interface FunctionsPlan {
+  readonly version: 1
+  readonly kind: 'functions'
+  /** In the order of the declaration. */
+  readonly changes: readonly {
+    readonly library: string
+    /** SHA-256 of the code that is declared. */
+    readonly digest: string
+    /** Addresses of primaries without it, or with other code under its name. */
+    readonly nodes: readonly string[]
+    /** Some have other code, which is overwritten. */
+    readonly isReplacing: boolean
+  }[]
+}
+
 /** Plain data, and one for each thing that is done. */
 export type DesiredStage =
   | {readonly stage: 'create'; readonly plan: CreatePlan}
@@ -66,6 +113,8 @@ export type DesiredStage =
   | {readonly stage: 'replicate'; readonly plan: ReplicatePlan}
   | {readonly stage: 'remove'; readonly plan: RemovalPlan}
   | {readonly stage: 'config'; readonly plan: ConfigPlan}
+  | {readonly stage: 'users'; readonly plan: UsersPlan}
+  | {readonly stage: 'functions'; readonly plan: FunctionsPlan}
 
 export interface DesiredPlan {
   readonly stages: readonly DesiredStage[]

@@ -48,11 +48,6 @@ export function librariesIn(payload: Buffer): Buffer[] | undefined {
   }
 }
 
-/** "#!lua name=mylib" on its first line; the name is empty where there is no such line. */
-export function libraryName(code: Buffer): string {
-  return /^#!\S+[^\n]*?\bname=(\S+)/.exec(code.toString('utf8', 0, 1024))?.[1] ?? ''
-}
-
 function sealed(parts: readonly Buffer[], rdbVersion: number): Buffer {
   const payload = Buffer.allocUnsafe(parts.reduce((sum, {length}) => sum + length, FOOTER_BYTES))
   let at = 0

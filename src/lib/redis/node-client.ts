@@ -34,6 +34,7 @@ import {
 import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
+import type {ServerCommand} from '../topology/user-meaning.ts'
 import type {Argument} from './encode-command.ts'
 import {Login} from './logins.ts'
 import {detailCommands, nodeDetails, settingsIn} from './node-details.ts'
@@ -51,6 +52,7 @@ import {
   understand,
   understood,
 } from './reply-shapes.ts'
+import {serverCommandsIn} from './server-commands.ts'
 import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
 import {parseSlotStats} from './slot-stats.ts'
 import {parseSlotsReply} from './slots-reply.ts'
@@ -519,6 +521,10 @@ export class NodeClient implements NodePort {
       ...tried.filter((_, index) => isForbidden(answers[index])),
     ]
     return {user, forbidden: forbidden.map(({right}) => right)}
+  }
+
+  listCommands(): Promise<readonly ServerCommand[]> {
+    return this.#ask(['COMMAND'], serverCommandsIn)
   }
 
   async listUsers(): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 /** What is to be done until a cluster is as it was declared? A line a stage. */
-import type {DesiredPlan, DesiredStage} from '../plan/desired.ts'
+import type {DesiredPlan, DesiredStage, FunctionsPlan, UsersPlan} from '../plan/desired.ts'
 import {plural} from './amounts.ts'
 import {clean} from './clean.ts'
 import type {Style} from './colour.ts'
@@ -41,7 +41,22 @@ export function describeStage({stage, plan}: DesiredStage): string {
       }
       return `Set ${[...settings].map(([text, nodes]) => `${text} on ${plural(nodes.size, 'node')}`).join(', ')}`
     }
+    case 'users':
+      return plan.changes.map(describeUser).join('; ')
+    case 'functions':
+      return `Load ${plan.changes.map(describeLibrary).join(', ')}`
     case 'remove':
       return `Remove ${plan.victims.map(({address}) => address).join(', ')}`
   }
+}
+
+function describeUser({user, rules, passwords, nodes}: UsersPlan['changes'][number]): string {
+  const where = plural(nodes.length, 'node')
+  if (!rules) return `Delete user ${user} on ${where}`
+  const secrets = passwords === 0 ? '' : `, and ${plural(passwords, 'password')}`
+  return `Set user ${user} on ${where}: ${rules.join(' ')}${secrets}`
+}
+
+function describeLibrary({library, nodes, isReplacing}: FunctionsPlan['changes'][number]): string {
+  return `function library ${library} on ${plural(nodes.length, 'primary')}${isReplacing ? ', in place of other code' : ''}`
 }

@@ -6,9 +6,17 @@ import {readFileSync} from 'node:fs'
 import path from 'node:path'
 import type {ErrorObject} from 'ajv'
 import {UsageError} from '../errors.ts'
-import {type Declaration, type DeclaredNode, requireSense} from '../plan/desired.ts'
+import {
+  type Declaration,
+  type DeclaredLibrary,
+  type DeclaredNode,
+  type DeclaredUser,
+  requireSense,
+} from '../plan/desired.ts'
+import {libraryName} from '../topology/library-name.ts'
 import type {NodeAddress} from '../topology/model.ts'
 import {isOfOneNode, isSecretSetting} from '../topology/settings.ts'
+import {passwordRule, wordsOfRules} from '../topology/user-rules.ts'
 import {validatorOf} from './format-file.ts'
 
 export const CLUSTER_FORMAT = 'rcluster-cluster'
@@ -23,9 +31,14 @@ interface WrittenCluster {
   readonly removeUndeclared?: boolean
   readonly threshold?: number
   readonly config?: Readonly<Record<string, WrittenValue>>
+  readonly users?: Readonly<Record<string, WrittenUser>>
+  readonly functions?: readonly string[]
 }
 
-type WrittenValue = string | number | boolean | {readonly env: string} | {readonly file: string}
+/** Where a secret is. */
+type Place = {readonly env: string} | {readonly file: string}
+type WrittenValue = string | number | boolean | Place
+type WrittenUser = 'absent' | {readonly rules: string; readonly passwords?: readonly Place[]}
 
 /**
  * undefined for a file that declares no cluster, as a plan: by what is in it, or by its name where that tells nothing.
@@ -81,31 +94,35 @@ export async function parseClusterFile(
     throw wrong(file, lineOf(pathOf(error?.instancePath ?? '')), error?.instancePath ?? '', describe(error))
   }
   const cluster = written as WrittenCluster
-  const addressAt = (place: string, steps: readonly (string | number)[]): NodeAddress => {
+  /** What `read` makes of what stands there; its Error is told with the place. */
+  const at = <T>(steps: readonly (string | number)[], read: () => T): T => {
     try {
-      return parse(place)
+      return read()
     } catch (error) {
       throw wrong(file, lineOf(steps), `/${steps.join('/')}`, (error as Error).message, error)
     }
   }
+  const folder = path.dirname(file)
   const declaration: Declaration = {
     shards: cluster.shards.map(({nodes, weight = 1}, shard) => ({
       weight,
       nodes: nodes.map((node, index): DeclaredNode => {
         const steps = ['shards', shard, 'nodes', index]
-        if (typeof node === 'string') return {address: addressAt(node, steps)}
-        return {address: addressAt(node.address, [...steps, 'address']), zone: node.zone}
+        if (typeof node === 'string') return {address: at(steps, () => parse(node))}
+        return {address: at([...steps, 'address'], () => parse(node.address)), zone: node.zone}
       }),
     })),
     removeUndeclared: cluster.removeUndeclared ?? false,
     thresholdPercent: cluster.threshold ?? 2,
-    config: Object.entries(cluster.config ?? {}).map(([name, value]) => {
-      try {
-        return {name, value: settingValue(name, value, path.dirname(file))}
-      } catch (error) {
-        throw wrong(file, lineOf(['config', name]), `/config/${name}`, (error as Error).message, error)
-      }
-    }),
+    config: Object.entries(cluster.config ?? {}).map(([name, value]) =>
+      at(['config', name], () => ({name, value: settingValue(name, value, folder)})),
+    ),
+    users: Object.entries(cluster.users ?? {}).map(([name, user]) =>
+      at(['users', name], () => declaredUser(name, user, folder)),
+    ),
+    functions: (cluster.functions ?? []).map((place, index) =>
+      at(['functions', index], () => declaredLibrary(place, folder)),
+    ),
   }
   for (const [shard, {nodes}] of declaration.shards.entries()) {
     const replicas = cluster.replicas ?? nodes.length - 1
@@ -114,11 +131,8 @@ export async function parseClusterFile(
       throw wrong(file, lineOf(['shards', shard]), `/shards/${shard}/nodes`, has)
     }
   }
-  try {
-    requireSense(declaration)
-  } catch (error) {
-    throw wrong(file, lineOf(['shards']), '/shards', (error as Error).message, error)
-  }
+  at(['shards'], () => requireSense(declaration))
+  at(['functions'], () => requireOnce(declaration.functions))
   return declaration
 }
 
@@ -131,22 +145,70 @@ function settingValue(name: string, value: WrittenValue, folder: string): string
     }
     return typeof value === 'boolean' ? (value ? 'yes' : 'no') : String(value)
   }
-  if ('env' in value) {
-    const text = process.env[value.env]
-    if (text === undefined) throw new Error(`is to be in ${value.env}, which is not set`)
+  return secretAt(value, folder)
+}
+
+/** @throws an Error that says where it should have been. */
+function secretAt(place: Place, folder: string): string {
+  if ('env' in place) {
+    const text = process.env[place.env]
+    if (text === undefined) throw new Error(`is to be in ${place.env}, which is not set`)
     return text
   }
+  return fileAt(place.file, folder).toString('utf8').split(/\r?\n/)[0] ?? ''
+}
+
+/** @throws an Error that names it. */
+function fileAt(place: string, folder: string): Buffer {
   try {
-    return readFileSync(path.resolve(folder, value.file), 'utf8').split(/\r?\n/)[0] ?? ''
+    return readFileSync(path.resolve(folder, place))
   } catch (error) {
-    throw new Error(`is to be in ${value.file}, which cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    throw new Error(`is to be in ${place}, which cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
+}
+
+/** @throws an Error that says what is wrong with it; no password is in it. */
+function declaredUser(name: string, user: WrittenUser, folder: string): DeclaredUser {
+  if (user === 'absent') {
+    if (name === 'default') throw new Error('cannot be absent; {rules: "off"} keeps it out')
+    return {name, rules: undefined, passwordRules: []}
+  }
+  const rules = wordsOfRules(user.rules)
+  if (rules.some((rule) => /^[<>#!]/.test(rule))) {
+    throw new Error(
+      'has a password among its rules: say where it is, as passwords: [{env: VARIABLE}] or [{file: PATH}]',
+    )
+  }
+  const passwords = (user.passwords ?? []).map((place) => secretAt(place, folder))
+  if (passwords.includes('')) throw new Error('has an empty password: rules with nopass let in whoever comes')
+  if (passwords.length > 0 && rules.some((rule) => rule.toLowerCase() === 'nopass')) {
+    throw new Error('has passwords, and nopass, with which none counts')
+  }
+  return {name, rules, passwordRules: [...new Set(passwords.map(passwordRule))]}
+}
+
+/** @throws an Error that says what is wrong with it. */
+function declaredLibrary(place: string, folder: string): DeclaredLibrary {
+  const code = fileAt(place, folder)
+  const name = libraryName(code)
+  if (name === '') throw new Error(`is no function library: the first line of ${place} has to be as "#!lua name=NAME"`)
+  return {name, code}
+}
+
+/** @throws an Error that names the library of which there are two. */
+function requireOnce(libraries: readonly DeclaredLibrary[]): void {
+  const names = libraries.map(({name}) => name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new Error(`has the library ${twice} twice`)
 }
 
 /** A value that fits neither of two forms is told by the form that it comes nearest to: the deepest place. */
 function worst(errors: readonly ErrorObject[]): ErrorObject | undefined {
-  const depth = ({instancePath, keyword}: ErrorObject): number =>
-    instancePath.split('/').length * 2 + (keyword === 'anyOf' ? 0 : 1)
+  const vague = ['anyOf', 'type', 'const']
+  const depth = ({instancePath, keyword}: ErrorObject): number => {
+    const rank = vague.indexOf(keyword)
+    return instancePath.split('/').length * 4 + (rank < 0 ? vague.length : rank)
+  }
   const isTold = ({keyword, schemaPath}: ErrorObject): boolean => !(keyword === 'type' && /anyOf\/0/.test(schemaPath))
   return [...errors].filter(isTold).sort((a, b) => depth(b) - depth(a))[0] ?? errors[0]
 }

@@ -1,4 +1,5 @@
 /** What does a line of ACL LIST say, and when do two mean the same? Hashes of passwords leave here as digests only. Pure. */
+import {createHash} from 'node:crypto'
 import {digestSecret} from './secret-digest.ts'
 
 /** A user as one node has it. */
@@ -23,7 +24,17 @@ export function sketchUser(line: string): UserSketch {
 /** A selector is one rule, "(+get ~x)". With the hashes of passwords: for who sets the user elsewhere. */
 export function parseUserLine(line: string): {readonly name: string; readonly rules: readonly string[]} {
   const [, name = '', text = ''] = /^user (\S+) ?(.*)$/s.exec(line) ?? []
-  return {name, rules: text.match(/\([^)]*\)|\S+/g) ?? []}
+  return {name, rules: wordsOfRules(text)}
+}
+
+/** "on ~app:* (+get ~x)", as lines of users have it: three rules. */
+export function wordsOfRules(text: string): string[] {
+  return text.match(/\([^)]*\)|\S+/g) ?? []
+}
+
+/** The rule that adds a password: its hash, as servers keep it. */
+export function passwordRule(password: string): string {
+  return `#${createHash('sha256').update(password).digest('hex')}`
 }
 
 /** So it is where neither this nor its opposite is said; servers say it of users that were reset, and of no others. */

@@ -27,6 +27,7 @@ import {
   type NodeView,
 } from '../../../src/lib/topology/model.ts'
 import type {NodeDetails} from '../../../src/lib/topology/node-details.ts'
+import type {ServerCommand} from '../../../src/lib/topology/user-meaning.ts'
 import {sketchUser} from '../../../src/lib/topology/user-rules.ts'
 import type {FakeCluster} from '../fake-cluster.ts'
 import type {FakeServer} from './fake-server.ts'
@@ -346,6 +347,17 @@ export class FakePort implements NodePort {
       user,
       forbidden: trials.map(({right}) => right).filter((right) => server.forbidden.has(right)),
     }))
+  }
+
+  listCommands(): Promise<readonly ServerCommand[]> {
+    const command = (name: string, category: string, subcommands: readonly ServerCommand[] = []): ServerCommand => {
+      return {name, categories: [category], subcommands}
+    }
+    return this.#call({kind: 'listCommands'}, () => [
+      command('get', '@read'),
+      command('set', '@write'),
+      command('config', '@slow', [command('config|get', '@admin'), command('config|set', '@admin')]),
+    ])
   }
 
   listUsers(): Promise<readonly string[]> {

@@ -44,6 +44,7 @@ const READING = [
   'readSettings',
   'listFunctions',
   'dumpFunctions',
+  'listCommands',
   'listUsers',
   'findForbidden',
   'openSnapshot',
