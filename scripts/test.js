@@ -7,8 +7,8 @@ import path from 'node:path'
 import {fileURLToPath} from 'node:url'
 
 /**
- * Three files at a time share two cores in CI, with dozens of servers: what only that has upset passes with new servers and nothing beside
- * it. More than a few files that fail are no accident.
+ * Three files at a time share two cores in CI, with dozens of servers. What only that has upset passes with new servers and
+ * nothing beside it, where a second try within a file finds what the first has left. More than a few are no accident.
  */
 const MOST_FILES_AGAIN = 3
 

@@ -87,3 +87,13 @@ test.each(commandIds.filter((id) => !/^(local|drop-in):/.test(id)))('rcluster %s
     {numRuns: 25 * TIMES, ...SEEDED},
   )
 })
+
+test.each([
+  ['acl:set', 'app', '-auth', '+get'],
+  ['acl:set', 'app', '+get', '-@dangerous'],
+])('a rule with a dash in front is never taken for a flag: %s %s %s %s', async (...argv) => {
+  const {code, stdout, stderr} = await runWithin(5000, argv)
+  expect({code, stdout}).toEqual({code: 2, stdout: ''})
+  expect(stderr).toContain('words with a dash in front stand behind "--"')
+  expect(stderr).toContain('rcluster acl set app on +@read -- -@dangerous')
+})

@@ -40,6 +40,7 @@ export default class AclSet extends UserCommand<typeof AclSet> {
   }
 
   async run(): Promise<UserReport> {
+    this.requireNoneTakenForFlags()
     const {seed, rest} = this.takeSeed(this.args.words ?? [])
     const [user, ...words] = rest
     const ownRules = this.#rules(user, words)

@@ -38,8 +38,19 @@ export abstract class AdminCommand<T extends typeof Command = typeof Command> ex
     // Of oclif, for what is no flag.
     const isDashed = thrown.flags?.some((flag) => /^-[^-]/.test(flag))
     if (!isDashed || this.dashExample === undefined) return super.catch(thrown)
-    const suggestions = [`For example: ${this.dashExample}`]
-    return super.catch(new UsageError('words with a dash in front stand behind "--"', {suggestions}))
+    return super.catch(this.#behindDashes())
+  }
+
+  /** @throws UsageError for "-auth" before "--", which reads as "-a uth". */
+  protected requireNoneTakenForFlags(): void {
+    const end = this.argv.indexOf('--')
+    const before = end < 0 ? this.argv : this.argv.slice(0, end)
+    if (before.some((word) => /^-[^-]./.test(word))) throw this.#behindDashes()
+  }
+
+  #behindDashes(): UsageError {
+    const suggestions = this.dashExample === undefined ? [] : [`For example: ${this.dashExample}`]
+    return new UsageError('words with a dash in front stand behind "--"', {suggestions})
   }
 
   /** @throws ClusterError when not one of the nodes told. */
