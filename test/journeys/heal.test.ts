@@ -116,5 +116,5 @@ forEachKind(
       )
     })
   },
-  ['redis-8.6'],
+  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
 )
