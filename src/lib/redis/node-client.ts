@@ -35,10 +35,14 @@ import type {DetailsWanted, NodeDetails} from '../topology/node-details.ts'
 import {parseClusterInfo, parseServerInfo} from '../topology/parse-info.ts'
 import {parseNodes} from '../topology/parse-nodes.ts'
 import type {ServerCommand} from '../topology/user-meaning.ts'
+import {AWAKE_MS, countAtWork, namedClientsIn} from './client-list.ts'
+import {probeDatabaseCount} from './database-count.ts'
 import type {Argument} from './encode-command.ts'
 import {Login} from './logins.ts'
+import {MigrationCommands} from './migration-commands.ts'
 import {detailCommands, nodeDetails, settingsIn} from './node-details.ts'
 import type {Reply} from './replies.ts'
+import {unless} from './reply-errors.ts'
 import {
   bytesIn,
   bytesListIn,
@@ -53,7 +57,6 @@ import {
   understood,
 } from './reply-shapes.ts'
 import {serverCommandsIn} from './server-commands.ts'
-import {parsePullMigrations, parsePushMigrations} from './slot-migrations.ts'
 import {parseSlotStats} from './slot-stats.ts'
 import {parseSlotsReply} from './slots-reply.ts'
 import {openSnapshot} from './snapshot-stream.ts'
@@ -68,12 +71,6 @@ const SETSLOT_WIRES = 16
 /** The slowest link that is worth waiting for, and a RESTORE at its end: 1 MB a second. */
 const SLOWEST_BYTES_PER_MS = 1000
 
-/** More than any server is set up with; one that has all that are asked for does not mean what it answers. */
-const MOST_DATABASES = 2 ** 24
-
-/** A client that has been silent for longer is asleep. */
-const AWAKE_SECONDS = 10
-
 export class NodeClient implements NodePort {
   readonly address: NodeAddress
   readonly resolvedAddress: NodeAddress
@@ -85,7 +82,7 @@ export class NodeClient implements NodePort {
   #setslotWires = 1
   #nextSetslotWire = 0
   #databaseCount: Promise<number> | undefined
-  #atomicFamily: Promise<AtomicFamily | undefined> | undefined
+  readonly #migrations: MigrationCommands
   #peerPort: Promise<number | undefined> | undefined
   #nextSnapshot = 0
   #nextPresence = 0
@@ -101,6 +98,7 @@ export class NodeClient implements NodePort {
     this.#control = control
     control.expectNode(id)
     this.#options = options
+    this.#migrations = new MigrationCommands(address, control)
   }
 
   get id(): NodeId {
@@ -178,8 +176,8 @@ export class NodeClient implements NodePort {
 
   async countOtherClients(): Promise<number> {
     const list = await this.#ask(['CLIENT', 'LIST'], textIn).catch(unless('permission', ''))
-    const own = [this.#control, ...this.#wires.values()].filter((wire) => wire.hasSpokenWithin(1000 * AWAKE_SECONDS))
-    return Math.max(0, list.split('\n').filter(isClientAtWork).length - own.length)
+    const own = [this.#control, ...this.#wires.values()].filter((wire) => wire.hasSpokenWithin(AWAKE_MS))
+    return Math.max(0, countAtWork(list) - own.length)
   }
 
   readDatabaseCount(): Promise<number> {
@@ -199,34 +197,8 @@ export class NodeClient implements NodePort {
       const {serverInfo} = await this.readView()
       // Only Valkey has more than one, from 9 on.
       const isRedis = serverInfo.flavour === 'redis' && serverInfo.version !== ''
-      return isRedis ? 1 : this.#probeDatabaseCount()
+      return isRedis ? 1 : probeDatabaseCount(this.#wire('probe', 0))
     }
-  }
-
-  /**
-   * For users without +config|get: the first database that cannot be selected. A wrong answer would lose the keys of
-   * those that are not looked at, so a user who may not select either gets the error.
-   */
-  async #probeDatabaseCount(): Promise<number> {
-    const wire = this.#wire('probe', 0)
-    const isThere = async (database: number): Promise<boolean> => {
-      try {
-        await wire.call(['SELECT', database])
-        return true
-      } catch (error) {
-        // "ERR DB index is out of range", or "ERR SELECT is not allowed in cluster mode".
-        if (error instanceof NodeError && error.failure === 'rejected') return false
-        throw error
-      }
-    }
-    let [there, beyond] = [0, 1]
-    while (beyond <= MOST_DATABASES && (await isThere(beyond))) [there, beyond] = [beyond, beyond * 2]
-    while (beyond - there > 1) {
-      const middle = Math.floor((there + beyond) / 2)
-      if (await isThere(middle)) there = middle
-      else beyond = middle
-    }
-    return beyond
   }
 
   setImporting(slot: number, from: NodeId): Promise<void> {
@@ -357,19 +329,7 @@ export class NodeClient implements NodePort {
   }
 
   readAtomicFamily(): Promise<AtomicFamily | undefined> {
-    this.#atomicFamily ??= this.#readAtomicFamily().catch((error: unknown) => {
-      this.#atomicFamily = undefined
-      throw error
-    })
-    return this.#atomicFamily
-  }
-
-  async #readAtomicFamily(): Promise<AtomicFamily | undefined> {
-    // Servers before 7 know no subcommands here, and answer nil for what they do not know.
-    const words = ['COMMAND', 'INFO', 'cluster|migrateslots', 'cluster|migration']
-    const [push, pull] = await this.#ask(words, listIn).catch(unless('permission', []))
-    if (Array.isArray(push)) return 'push'
-    return Array.isArray(pull) ? 'pull' : undefined
+    return this.#migrations.readFamily()
   }
 
   async countRefusedWrites(): Promise<number> {
@@ -377,52 +337,20 @@ export class NodeClient implements NodePort {
     return Number(/^errorstat_NOREPLICAS:count=(\d+)/m.exec(text)?.[1] ?? 0)
   }
 
-  async startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
-    const bounds = ranges.flatMap(({start, end}) => [start, end])
-    if ((await this.readAtomicFamily()) === 'pull') {
-      return this.#ask(['CLUSTER', 'MIGRATION', 'IMPORT', ...bounds], textIn)
-    }
-    // The answer is a bare OK: the new one is what the list did not have before.
-    const list = ['CLUSTER', 'GETSLOTMIGRATIONS']
-    const start = ['CLUSTER', 'MIGRATESLOTS', 'SLOTSRANGE', ...bounds, 'NODE', target]
-    // Asked apart: who may not look must not begin.
-    const before = await this.#ask(list, parsePushMigrations)
-    const [, after] = await this.#control.sequence([start, list])
-    const known = new Set(before.map(({id}) => id))
-    const begun = understood(this.address, list, after, parsePushMigrations).find(({id}) => !known.has(id))
-    if (!begun) throw new NodeError('try-again', formatAddress(this.address), 'the slot migration does not show yet')
-    return begun.id
+  startSlotMigration(ranges: SlotRanges, target: NodeId): Promise<string> {
+    return this.#migrations.start(ranges, target)
   }
 
-  async listSlotMigrations(): Promise<readonly SlotMigration[]> {
-    switch (await this.readAtomicFamily()) {
-      case 'push':
-        return this.#ask(['CLUSTER', 'GETSLOTMIGRATIONS'], parsePushMigrations)
-      case 'pull':
-        return this.#ask(['CLUSTER', 'MIGRATION', 'STATUS', 'ALL'], parsePullMigrations)
-      default:
-        return []
-    }
+  listSlotMigrations(): Promise<readonly SlotMigration[]> {
+    return this.#migrations.list()
   }
 
-  async readSlotMigration(id: string): Promise<SlotMigration | undefined> {
-    if ((await this.readAtomicFamily()) === 'pull') {
-      const known = await this.#ask(['CLUSTER', 'MIGRATION', 'STATUS', 'ID', id], parsePullMigrations)
-      return known.find((one) => one.id === id)
-    }
-    return (await this.listSlotMigrations()).find((one) => one.id === id)
+  readSlotMigration(id: string): Promise<SlotMigration | undefined> {
+    return this.#migrations.read(id)
   }
 
-  async cancelSlotMigration(id: string): Promise<void> {
-    if ((await this.readAtomicFamily()) === 'pull') {
-      await this.#control.call(['CLUSTER', 'MIGRATION', 'CANCEL', 'ID', id])
-      return
-    }
-    try {
-      await this.#control.call(['CLUSTER', 'CANCELSLOTMIGRATIONS'])
-    } catch (error) {
-      if (!(error instanceof NodeError && /no migrations ongoing/i.test(error.message))) throw error
-    }
+  cancelSlotMigration(id: string): Promise<void> {
+    return this.#migrations.cancel(id)
   }
 
   async addSlots(ranges: SlotRanges): Promise<void> {
@@ -568,7 +496,7 @@ export class NodeClient implements NodePort {
   }
 
   async listNamedClients(prefix: string): Promise<readonly NamedClient[]> {
-    return parseNamedClients(await this.#ask(['CLIENT', 'LIST'], textIn), prefix)
+    return namedClientsIn(await this.#ask(['CLIENT', 'LIST'], textIn), prefix)
   }
 
   async killClient(id: string): Promise<void> {
@@ -603,26 +531,6 @@ export class NodeClient implements NodePort {
   }
 }
 
-/** Of a line of CLIENT LIST: no replica or primary, not the socket that a MIGRATE leaves for ten seconds, not asleep. */
-function isClientAtWork(line: string): boolean {
-  const field = (name: string): string => new RegExp(`(?:^| )${name}=(\\S*)`).exec(line)?.[1] ?? ''
-  const isServer = /[SM]/.test(field('flags')) || field('cmd') === 'restore-asking'
-  return line !== '' && !isServer && Number(field('idle')) < AWAKE_SECONDS
-}
-
-/** Looked for as a whole first: of ten thousand lines one or two are wanted. */
-function parseNamedClients(list: string, prefix: string): NamedClient[] {
-  const clients: NamedClient[] = []
-  for (let at = list.indexOf(` name=${prefix}`); at !== -1; at = list.indexOf(` name=${prefix}`, at + 1)) {
-    const start = list.lastIndexOf('\n', at) + 1
-    const end = list.indexOf('\n', at)
-    const line = list.slice(start, end === -1 ? undefined : end)
-    const field = (name: string): string => new RegExp(`(?:^| )${name}=(\\S*)`).exec(line)?.[1] ?? ''
-    clients.push({id: field('id'), name: field('name'), idleMs: 1000 * Number(field('idle'))})
-  }
-  return clients
-}
-
 /** A dry run says in words what a try says as an error; what the user may not do with a key is another matter. */
 function isForbidden(answer: Reply | NodeError | undefined): boolean {
   if (answer instanceof NodeError) return answer.failure === 'permission' && / to run the /.test(answer.message)
@@ -650,14 +558,6 @@ function libraryNamesIn(reply: Reply): string[] {
     const at = words.findIndex((word) => Buffer.isBuffer(word) && word.toString() === 'library_name')
     return textIn(words[at + 1])
   })
-}
-
-/** Turns one kind of failure into an answer. */
-function unless<T>(failure: NodeError['failure'], answer: T): (error: unknown) => T {
-  return (error) => {
-    if (error instanceof NodeError && error.failure === failure) return answer
-    throw error
-  }
 }
 
 /** MEET takes addresses, not names. @throws NodeError 'unresolved' */

@@ -52,3 +52,11 @@ export function replyError(address: string, text: string): NodeError {
 export function withoutControls(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim()
 }
+
+/** Turns one kind of failure into an answer. */
+export function unless<T>(failure: NodeFailure, answer: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof NodeError && error.failure === failure) return answer
+    throw error
+  }
+}
