@@ -180,7 +180,7 @@ ${more}`
       await rcluster.ok('check', first, '--fail-on', 'error')
     })
   },
-  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
+  ['redis-7.0', 'valkey-9.1'],
 )
 
 function library(edition: string): string {

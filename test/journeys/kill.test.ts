@@ -4,7 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, expect, test} from 'vitest'
 import {compareDigests, digestDataSet, loadDataSet, startWriter} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachKind, rawCommand, type ServerName, startServers} from '../support/servers.ts'
+import {forEachKind, moversOf, rawCommand, type ServerName, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -15,18 +15,11 @@ const SEED = Number(process.env['RCLUSTER_TEST_SEED'] ?? 4711)
 const MOVING_MS = {migrate: 400, auto: 150}
 /** Moments at which a run is killed; RCLUSTER_TEST_ROUNDS=100 for a thorough hour. */
 const ASKED = Number(process.env['RCLUSTER_TEST_ROUNDS'] ?? 0)
-const ROUNDS = ASKED > 0 ? {migrate: ASKED, auto: ASKED} : {migrate: 12, auto: 8}
+const ROUNDS = ASKED > 0 ? {migrate: ASKED, auto: ASKED} : {migrate: 8, auto: 6}
 const MS_A_ROUND = 15_000
 const SLOTS = 400
 /** The three engines that the servers of the matrix have: the others differ in what is not touched here. */
 const KINDS: readonly ServerName[] = ['redis-7.0', 'redis-8.6', 'valkey-9.1']
-
-type Mover = keyof typeof ROUNDS
-
-/** Servers that move slots by themselves are killed both ways. */
-function moversOf(kind: {readonly name: ServerName}): Mover[] {
-  return kind.name === 'redis-7.0' ? ['migrate'] : ['migrate', 'auto']
-}
 
 /** Park and Miller's generator: the same moments in every run. */
 function moments(seed: number): () => number {

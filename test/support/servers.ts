@@ -117,6 +117,15 @@ export function forEachFamily(title: string, define: (kind: ServerKind) => void)
   forEachKind(title, define, ['redis-7.0', 'valkey-9.1'])
 }
 
+type Mover = 'migrate' | 'auto'
+
+/** Where nothing moves slots by itself, `auto` is `migrate`. */
+export function moversOf({name}: {readonly name: string}): Mover[] {
+  return ATOMIC.has(name) ? ['migrate', 'auto'] : ['migrate']
+}
+
+const ATOMIC = new Set(['redis-8.6', 'valkey-9.1'])
+
 /** The first present kind of a family, for tests that need one server of any version. */
 export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
   const kind = serverKinds().find((candidate) => !family || candidate.family === family)
