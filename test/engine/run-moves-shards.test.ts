@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest'
+import type {EngineListener} from '../../src/lib/engine/events.ts'
 import {InterruptedError} from '../../src/lib/errors.ts'
 import type {Value} from '../support/fake/keyspace.ts'
 import {FakeCluster} from '../support/fake-cluster.ts'
@@ -79,6 +80,7 @@ describe('a failover in mid-move', () => {
     'is followed: $name',
     async ({lost}) => {
       const cluster = new FakeCluster({replicas: 1, databases: 2})
+      for (const server of cluster.servers) server.infoOverrides = {flavour: 'redis'}
       fill(cluster, '0-2', 4)
       const contents = cluster.contents()
       const moves = movesOf(cluster, '0-3', 0, 1)
@@ -99,6 +101,60 @@ describe('a failover in mid-move', () => {
     },
     30_000,
   )
+
+  /** Of Valkey: its target dies in the middle of the move of slots 0 to 3. */
+  function valkeyScene() {
+    const cluster = new FakeCluster({replicas: 1})
+    for (const server of cluster.servers) server.infoOverrides = {flavour: 'valkey', version: '9.1.2'}
+    fill(cluster, '0-2', 4)
+    let [moved, heir] = [0, '']
+    const listener: EngineListener = (event) => {
+      if (event.kind === 'keys-moved' && ++moved === 2) heir = cluster.failOver(1).id
+    }
+    return {cluster, moves: movesOf(cluster, '0-3', 0, 1), contents: cluster.contents(), listener, heir: () => heir}
+  }
+
+  it('of a target of Valkey: slots that it remembers importing move when it is back, as a replica', async () => {
+    const {cluster, moves, contents, listener, heir} = valkeyScene()
+    const reasons = new Set<string>()
+    const outcome = await carryOut(cluster, moves, {
+      limits,
+      listener: (event) => {
+        listener(event)
+        if (event.kind !== 'retry' || !event.reason.includes('which is down, may take slots')) return
+        reasons.add(event.reason)
+        cluster.rejoin(1, heir())
+      },
+    })
+    expect(reasons.size).toBeGreaterThan(0)
+    expect(outcome.kind).toBe('done')
+    expectWhole(
+      cluster,
+      moves.map((move) => ({...move, to: heir()})),
+      contents,
+    )
+  })
+
+  it('of a target of Valkey that stays away: they stay with their source, and move when it is forgotten', async () => {
+    const {cluster, moves, contents, listener, heir} = valkeyScene()
+    const run = carryOut(cluster, moves, {limits, patienceMs: 100, listener})
+    await expect(run).rejects.toMatchObject({
+      code: 'E_INCOMPLETE',
+      message: expect.stringContaining('start it, or give it up with rcluster forget'),
+    })
+    const fallen = cluster.server(1)
+    const remembered = [0, 1, 2, 3].filter((slot) => cluster.server(0).owners[slot] === cluster.server(0).id)
+    expect(remembered).not.toEqual([])
+    for (const server of cluster.servers) server.peers.delete(fallen.id)
+    cluster.settle()
+    const rest = remembered.map((slot) => ({slot, from: cluster.server(0).id, to: heir()}))
+    expect(await carryOut(cluster, rest, {limits})).toMatchObject({kind: 'done'})
+    expectWhole(
+      cluster,
+      moves.map((move) => ({...move, to: heir()})),
+      contents,
+    )
+  })
 
   it('to a replica that lagged behind leaves the newer value at the target alone', async () => {
     const cluster = new FakeCluster({replicas: 1})

@@ -171,6 +171,19 @@ export class FakeCluster implements ClusterPort {
     return heir
   }
 
+  /** A primary that was replaced comes back, and follows its heir. */
+  rejoin(index: number, heir: NodeId): void {
+    const server = this.server(index)
+    server.down = undefined
+    for (const other of this.servers) {
+      const peer = other.peers.get(server.id)
+      if (peer) peer.isFailed = false
+      other.version++
+    }
+    server.follow(heir)
+    this.settle()
+  }
+
   /** A failover that was asked for: the primary, too, follows the one that takes over. */
   swap(heir: FakeServer): void {
     const before = this.serverById(heir.me.primaryId ?? '')

@@ -37,6 +37,8 @@ export interface Watched {
   readonly ended: Promise<RunResult>
   /** Resolves at the `count`-th event of this kind from now on, or when the run ends. */
   until(kind: 'keys-moved' | 'slots-moved' | 'retry' | 'moves-started', count?: number): Promise<void>
+  /** Resolves when these words are on stderr. @throws when the run ends without them. */
+  untilTold(words: string): Promise<void>
 }
 
 /**
@@ -126,6 +128,10 @@ export class FaultScene {
       until: async (kind, count = 1) => {
         const wanted = countOf(kind) + count
         await eventually(`${count} events of ${kind}`, async () => isOver || countOf(kind) >= wanted, 60_000)
+      },
+      untilTold: async (words) => {
+        await eventually(`"${words}" is told`, async () => isOver || told.includes(words), 60_000)
+        if (!told.includes(words)) throw new Error(`the run ended without "${words}": ${told.slice(-2000)}`)
       },
     }
   }

@@ -11,6 +11,7 @@ import {
   type GroupSlot,
   type MoverContext,
   moveGroup,
+  rememberedByFallen,
 } from './migrate-mover.ts'
 import {AstrayError, readOwnWords, type ShardsAtStart} from './shards-at-start.ts'
 import type {OwnWord} from './steps.ts'
@@ -47,9 +48,12 @@ export async function closeWhatCanBe(
   const undone = left.filter((entry) => !(hasMoved && empty.includes(entry))).map(({slot}) => slot)
   const isOpen = (slot: number): boolean =>
     sourceWord.about(slot).migratingTo !== undefined || targetWord.about(slot).importingFrom !== undefined
+  const untouched = undone.filter((slot) => isOpen(slot) && !targetWord.about(slot).hasClaim)
+  // Their marks tell the next run that somebody else may have them, too.
+  const kept = new Set((await rememberedByFallen(target, untouched, progress))?.slots)
   await closeUntouched(
     context.pair,
-    undone.filter((slot) => isOpen(slot) && !targetWord.about(slot).hasClaim),
+    untouched.filter((slot) => !kept.has(slot)),
   )
   const ours = astray.filter((slot) => progress.marked.has(slot) && isOurMark(targetWord, slot, source.id))
   await mapBounded(ours, 64, async (slot) => {

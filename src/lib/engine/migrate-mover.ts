@@ -8,7 +8,7 @@
  */
 import {NodeError} from '../errors.ts'
 import {formatSlots} from '../slots/slot-ranges.ts'
-import {formatAddress} from '../topology/model.ts'
+import {formatAddress, type NodeId} from '../topology/model.ts'
 import type {NodePort} from './cluster-port.ts'
 import {type DrainOptions, drainListed, LIST_LIMIT, listSlot, type Pair} from './drain.ts'
 import {isHarmlessAtSource} from './retrying.ts'
@@ -33,6 +33,8 @@ export interface GroupProgress {
   readonly begun: Set<number>
   /** Slots that this run marked, or tried to. */
   readonly marked: Set<number>
+  /** Slot -> targets where this run set the mark. A mark that was there before is not among them. */
+  readonly importedAt: Map<number, Set<NodeId>>
   /** The fewest keys that the source was seen to hold of all of them together. */
   leastKeys: number
 }
@@ -42,6 +44,7 @@ export function noProgress(): GroupProgress {
     sourceIsAuthority: new Map(),
     begun: new Set(),
     marked: new Set(),
+    importedAt: new Map(),
     leastKeys: Number.POSITIVE_INFINITY,
   }
 }
@@ -73,6 +76,7 @@ export async function moveGroup(
   const {source, target, databaseCount} = context.pair
   const having = (kind: Step['kind']): GroupSlot[] => group.filter(({steps}) => steps.includes(kind))
   for (const {slot} of [...having('set-importing'), ...having('set-migrating')]) progress.marked.add(slot)
+  for (const {slot} of having('set-importing')) noteImported(progress, slot, target.id)
   await atOnce(having('name-source'), ({slot}) => target.assignSlot(slot, source.id))
   const strays = await atOnce(having('set-importing'), async ({slot}) => {
     // Keys of the slot that are there now were not brought by this move. Sent behind the mark, since Redis 8.6 hides
@@ -92,7 +96,11 @@ export async function moveGroup(
   const toDrain = slotsOf(having('drain'))
   const keysBySlot = await drainGroup(context, toDrain, progress)
   context.drain.abort?.throwIfAborted()
-  await closeGroup(context, group, keysBySlot)
+  await closeGroup(context, group, keysBySlot, progress)
+}
+
+function noteImported({importedAt}: GroupProgress, slot: number, target: NodeId): void {
+  importedAt.set(slot, (importedAt.get(slot) ?? new Set()).add(target))
 }
 
 /** All together, and none is left under way when one fails: a mark that is set late would stay behind unseen. */
@@ -184,7 +192,12 @@ function requireFewer({source}: Pair, slot: number, before: KeysBySlot | undefin
 }
 
 /** `keysBySlot`: what the source was seen to hold after the last MIGRATE. */
-async function closeGroup(context: MoverContext, group: readonly GroupSlot[], keysBySlot: KeysBySlot): Promise<void> {
+async function closeGroup(
+  context: MoverContext,
+  group: readonly GroupSlot[],
+  keysBySlot: KeysBySlot,
+  progress: GroupProgress,
+): Promise<void> {
   const {source, target} = context.pair
   const toAssign = slotsOf(group.filter(({steps}) => steps.includes('assign-target')))
   if (toAssign.length > 0) {
@@ -193,6 +206,7 @@ async function closeGroup(context: MoverContext, group: readonly GroupSlot[], ke
     if (notSeenEmpty.length > 0) {
       throw new NodeError('keys-left', source.id, `slots ${formatSlots(notSeenEmpty)} may have keys at their source`)
     }
+    await requireNoneFallen(context.pair, toAssign, progress)
     await requireGrounds(context.pair, toAssign)
     await atOnce(toAssign, (slot) => target.assignSlot(slot, target.id))
   }
@@ -225,6 +239,42 @@ const SILENT: ReadonlySet<NodeError['failure']> = new Set<NodeError['failure']>(
   'refused',
   'no-route',
 ])
+
+/**
+ * Which of these slots may a primary remember importing that is down now, and was replaced? On Valkey it comes back with its
+ * mark. Finds it the slot gone from the source, it takes the slot, with a new epoch, and so all slots of its shard: what the
+ * shard was told since is deleted. While the source has the slot, it hears of its heir and follows it.
+ * See docs/decisions/0035-marks-of-the-fallen.md.
+ */
+export async function rememberedByFallen(
+  target: NodePort,
+  slots: readonly number[],
+  {importedAt}: GroupProgress,
+): Promise<{readonly slots: readonly number[]; readonly fallen: string} | undefined> {
+  const isFresh = (slot: number): boolean => importedAt.get(slot)?.size === 1 && importedAt.get(slot)!.has(target.id)
+  const remembered = slots.filter((slot) => !isFresh(slot))
+  if (remembered.length === 0) return undefined
+  // As long as the target holds it for failed, it has not heard from the target.
+  const {serverInfo, entries} = await target.readView()
+  if (serverInfo.flavour === 'redis' && serverInfo.version !== '') return undefined
+  const fallen = entries.find(
+    ({isMyself, role, flags, ranges}) =>
+      !isMyself && role === 'primary' && ranges.length === 0 && (flags.has('failed') || flags.has('suspected')),
+  )
+  return fallen && {slots: remembered, fallen: formatAddress(fallen.announced)}
+}
+
+/** @throws NodeError 'try-again' until the node is back, or the cluster has forgotten it. */
+async function requireNoneFallen({target}: Pair, slots: readonly number[], progress: GroupProgress): Promise<void> {
+  const remembered = await rememberedByFallen(target, slots, progress)
+  if (!remembered) return
+  const which = formatSlots(remembered.slots)
+  throw new NodeError(
+    'try-again',
+    target.id,
+    `${remembered.fallen}, which is down, may take slots ${which} back when it returns, and its shard with them: start it, or give it up with rcluster forget`,
+  )
+}
 
 /**
  * "Seen empty" means something only while no client can create a key there: as long as the source leads its shard and
