@@ -281,8 +281,8 @@ describe('every plan by load', () => {
         const {load} = planOf({...topology, openSlots: []}, [], even)
         const {before, after, least} = load!.imbalancePercent
         expect(after).toBeLessThanOrEqual(Math.max(Math.min(before, words.threshold), least + 2.5))
-        // A hot slot that holds little makes the bound weak: it reckons with a part of it.
-        if (words.by !== 'cpu' || load!.hotSlots.length === 0) {
+        // By cpu and network a slot may have much of the load and few bytes: the bound reckons with parts of it, and is weak.
+        if (words.by === 'memory') {
           expect(load!.cost.moved).toBeLessThanOrEqual(1.2 * load!.cost.least! + 1)
         }
       }),
