@@ -155,11 +155,14 @@ forEachKind(
       const c = scene().at(2)
       const run = scene().move(a, b)
       await inTheMiddle(run)
+      // It would go on, and be done with the slot, while we look for one.
+      run.child.kill('SIGSTOP')
       const plan = await rcluster.run(['reshard', a, b, '250', '--mover', 'migrate', '--dry-run', '--json'])
       const ranges = JSON.parse(plan.stdout) as {result: {plan: {moves: {slot: number}[]}}}
       const open = new Set(await scene().openSlots())
       const slot = ranges.result.plan.moves.map((move) => move.slot).findLast((one) => !open.has(one)) ?? 0
       await scene().takeSlot(slot, a, c)
+      run.child.kill('SIGCONT')
       const stopped = await run.ended
       await expectStopped(stopped, new RegExp(`slot ${slot} is no longer as planned`))
       expect(stopped.stderr).toContain('rcluster check')
