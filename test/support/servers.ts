@@ -135,20 +135,60 @@ export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
 
 // Below 22768, so that the bus ports stay below Linux' range for outgoing connections. RCLUSTER_TEST_FIRST_PORT is for
 // several test runs at once on one machine.
-const PORTS_A_WORKER = 200
-const firstPort =
-  Number(process.env['RCLUSTER_TEST_FIRST_PORT'] ?? 21_000) +
-  PORTS_A_WORKER * ((Number(process.env['VITEST_POOL_ID'] ?? 1) - 1) % 8)
+const PORTS_A_PROCESS = 200
+const BLOCKS = 8
+const firstOfAll = Number(process.env['RCLUSTER_TEST_FIRST_PORT'] ?? 21_000)
+let firstPort: number | undefined
 let portsTaken = 0
+
+/**
+ * The ports of this process: a block that no other has. A port is free when its server was killed, and a server of another
+ * process there would answer in its place: seen once, with blocks that went by vitest's numbers of workers.
+ */
+function ownBlock(): number {
+  for (let block = 0; block < BLOCKS; block++) {
+    const port = firstOfAll + PORTS_A_PROCESS * block
+    const mark = path.join(os.tmpdir(), `rcluster-test-ports-${port}`)
+    if (!isMarkedByOther(mark) && takeMark(mark)) {
+      process.on('exit', () => rmSync(mark, {force: true}))
+      return port
+    }
+  }
+  throw new Error(`all ${BLOCKS} blocks of ports from ${firstOfAll} on are taken: ${os.tmpdir()}/rcluster-test-ports-*`)
+}
+
+/** A mark that a process left which was killed counts for nothing. */
+function isMarkedByOther(mark: string): boolean {
+  try {
+    process.kill(Number(readFileSync(mark, 'utf8')), 0)
+    return true
+  } catch (error) {
+    const {code} = error as NodeJS.ErrnoException
+    if (code === 'ESRCH') rmSync(mark, {force: true})
+    return code === 'EPERM'
+  }
+}
+
+function takeMark(mark: string): boolean {
+  try {
+    writeFileSync(mark, String(process.pid), {flag: 'wx'})
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
 /** Each has its own ports. */
 const PORT_OF_HOSTS = 6379
 
 async function takePort(): Promise<number> {
-  for (let tries = 0; tries < PORTS_A_WORKER; tries++) {
-    const port = firstPort + (portsTaken++ % PORTS_A_WORKER)
+  firstPort ??= ownBlock()
+  for (let tries = 0; tries < PORTS_A_PROCESS; tries++) {
+    const port = firstPort + (portsTaken++ % PORTS_A_PROCESS)
     if (await isNodePortFree(port)) return port
   }
-  throw new Error(`no free port between ${firstPort} and ${firstPort + PORTS_A_WORKER - 1}`)
+  throw new Error(`no free port between ${firstPort} and ${firstPort + PORTS_A_PROCESS - 1}`)
 }
 
 /** The first of so many free ports in a row. */
