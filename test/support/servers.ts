@@ -7,6 +7,7 @@
 import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {createServer} from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import {fileURLToPath} from 'node:url'
@@ -120,11 +121,11 @@ export function forEachFamily(title: string, define: (kind: ServerKind) => void)
 type Mover = 'migrate' | 'auto'
 
 /** Where nothing moves slots by itself, `auto` is `migrate`. */
-export function moversOf({name}: {readonly name: string}): Mover[] {
-  return ATOMIC.has(name) ? ['migrate', 'auto'] : ['migrate']
+export function moversOf({name}: {readonly name: ServerName}): Mover[] {
+  return WITHOUT_ATOMIC.has(name) ? ['migrate'] : ['migrate', 'auto']
 }
 
-const ATOMIC = new Set(['redis-8.6', 'valkey-9.1'])
+const WITHOUT_ATOMIC: ReadonlySet<ServerName> = new Set<ServerName>(['redis-7.0', 'redis-8.0', 'valkey-8.1'])
 
 /** The first present kind of a family, for tests that need one server of any version. */
 export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
@@ -138,57 +139,38 @@ export function anyKind(family?: 'redis' | 'valkey'): ServerKind {
 const PORTS_A_PROCESS = 200
 const BLOCKS = 8
 const firstOfAll = Number(process.env['RCLUSTER_TEST_FIRST_PORT'] ?? 21_000)
-let firstPort: number | undefined
+let block: Promise<number> | undefined
 let portsTaken = 0
 
 /**
- * The ports of this process: a block that no other has. A port is free when its server was killed, and a server of another
- * process there would answer in its place: seen once, with blocks that went by vitest's numbers of workers.
+ * The first port of a block that no other process has. A port is free when its server was killed, and a server of another
+ * process there would answer in its place: seen once, with blocks that went by vitest's numbers of workers. Who listens at
+ * the block's last port has it, and no longer than it lives.
  */
-function ownBlock(): number {
-  for (let block = 0; block < BLOCKS; block++) {
-    const port = firstOfAll + PORTS_A_PROCESS * block
-    const mark = path.join(os.tmpdir(), `rcluster-test-ports-${port}`)
-    if (!isMarkedByOther(mark) && takeMark(mark)) {
-      process.on('exit', () => rmSync(mark, {force: true}))
-      return port
-    }
+async function takeBlock(): Promise<number> {
+  for (let index = 0; index < BLOCKS; index++) {
+    const first = firstOfAll + PORTS_A_PROCESS * index
+    const holder = createServer().unref()
+    const isOurs = await new Promise<boolean>((resolve) => {
+      holder.once('error', () => resolve(false)).listen(first + PORTS_A_PROCESS - 1, LOOPBACK, () => resolve(true))
+    })
+    if (isOurs) return first
   }
-  throw new Error(`all ${BLOCKS} blocks of ports from ${firstOfAll} on are taken: ${os.tmpdir()}/rcluster-test-ports-*`)
-}
-
-/** A mark that a process left which was killed counts for nothing. */
-function isMarkedByOther(mark: string): boolean {
-  try {
-    process.kill(Number(readFileSync(mark, 'utf8')), 0)
-    return true
-  } catch (error) {
-    const {code} = error as NodeJS.ErrnoException
-    if (code === 'ESRCH') rmSync(mark, {force: true})
-    return code === 'EPERM'
-  }
-}
-
-function takeMark(mark: string): boolean {
-  try {
-    writeFileSync(mark, String(process.pid), {flag: 'wx'})
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
-  }
+  throw new Error(`all ${BLOCKS} blocks of ports from ${firstOfAll} on are taken`)
 }
 
 /** Each has its own ports. */
 const PORT_OF_HOSTS = 6379
 
 async function takePort(): Promise<number> {
-  firstPort ??= ownBlock()
-  for (let tries = 0; tries < PORTS_A_PROCESS; tries++) {
-    const port = firstPort + (portsTaken++ % PORTS_A_PROCESS)
+  block ??= takeBlock()
+  const first = await block
+  const usable = PORTS_A_PROCESS - 1
+  for (let tries = 0; tries < usable; tries++) {
+    const port = first + (portsTaken++ % usable)
     if (await isNodePortFree(port)) return port
   }
-  throw new Error(`no free port between ${firstPort} and ${firstPort + PORTS_A_PROCESS - 1}`)
+  throw new Error(`no free port between ${first} and ${first + usable - 1}`)
 }
 
 /** The first of so many free ports in a row. */
