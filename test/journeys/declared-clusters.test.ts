@@ -177,6 +177,20 @@ ${more}`
       writeFileSync(path.join(folder, 'tools.lua'), '#!lua name=tools\nthis is no Lua')
       expect(await rcluster.run(['apply', file, '--yes'], {env: {APP_PASSWORD: 'another'}})).toMatchObject({code: 4})
       for (const address of [first, seventh]) expect(await rawCommand(address, ['FCALL', 'edition', 0])).toBe('2')
+
+      // Nobody deletes whom he is logged in as.
+      for (const address of servers.addresses) {
+        await rawCommand(address, ['ACL', 'SETUSER', 'op', 'on', 'nopass', '~*', '&*', '+@all'])
+      }
+      declare(servers, [...THREE, '6 7'], 'users: {op: absent}\n')
+      const suicide = await rcluster.run(['apply', file, '--yes', '--user', 'op'], {env: {RCLUSTER_PASSWORD: 'any'}})
+      expect(suicide).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('op is to be absent, and is the user of'),
+      })
+      expect(await login(first, 'op', 'any')).toBe('OK')
+      await rcluster.ok('apply', file, '--yes')
+      expect(await login(first, 'op', 'any')).toMatch(/WRONGPASS/)
       await rcluster.ok('check', first, '--fail-on', 'error')
     })
   },

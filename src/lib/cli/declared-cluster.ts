@@ -17,7 +17,7 @@ import {removeNodes} from '../engine/remove-nodes.ts'
 import {DEFAULT_PATIENCE_MS} from '../engine/retrying.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {mapBounded} from '../engine/waiting.ts'
-import {CancelledError, type ClusterError, InterruptedError, NodeError} from '../errors.ts'
+import {CancelledError, type ClusterError, InterruptedError, NodeError, UsageError} from '../errors.ts'
 import {requireNoneHidden} from '../findings/require.ts'
 import {moveOf} from '../findings/slot-rules.ts'
 import {
@@ -126,12 +126,19 @@ export default class DeclaredCluster extends MoveCommand<typeof DeclaredCluster>
     return {outcome: 'done', ...report, slotsMoved, keysMoved, elapsedMs: performance.now() - startedAt}
   }
 
+  /** @throws UsageError when it is to be deleted. */
   async #warnOfOwnUser({session, strangers, plan}: Sight): Promise<void> {
-    const names = plan.stages.flatMap((one) => (one.stage === 'users' ? one.plan.changes.map(({user}) => user) : []))
-    if (names.length === 0) return
+    const changes = plan.stages.flatMap((one) => (one.stage === 'users' ? one.plan.changes : []))
+    if (changes.length === 0) return
     const port = session?.reachedPorts()[0] ?? strangers[0]?.port
     const me = (await port?.findForbidden([]))?.user
-    if (me === undefined || !names.includes(me)) return
+    const own = changes.find(({user}) => user === me)
+    if (!own) return
+    if (!own.rules) {
+      throw new UsageError(`${me} is to be absent, and is the user of this command`, {
+        suggestions: ['Log in as another: --user'],
+      })
+    }
     this.warnOperator(`${me} is the user of this command: what it loses, rcluster can do no more.`)
   }
 

@@ -6,6 +6,7 @@ import {functionPayload, librariesIn, payloadVersion} from '../rdb/payload.ts'
 import type {ClusterNode, NodeId} from '../topology/model.ts'
 import type {NodeDetails} from '../topology/node-details.ts'
 import {labelId} from '../topology/queries.ts'
+import type {NodePort} from './cluster-port.ts'
 import {failureOf} from './keep-setting.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
@@ -23,10 +24,19 @@ export function readLibraries(session: ClusterSession, nodes: readonly ClusterNo
   return mapBounded(nodes, AT_ONCE, async (node): Promise<NodeLibraries> => {
     let libraries: NodeDetails['libraries'] = {value: new Map()}
     const unknown = await failureOf(async () => {
-      ;({libraries} = await session.node(node.id).readDetails({settings: [], libraries: true, users: false}))
+      libraries = await librariesAt(session.node(node.id))
     })
     return {node, libraries: unknown === undefined ? libraries : {unknown}}
   })
+}
+
+export async function librariesAt(port: NodePort): Promise<NodeDetails['libraries']> {
+  return (await port.readDetails({settings: [], libraries: true, users: false})).libraries
+}
+
+/** As `NodeDetails.libraries` has it. */
+export function digestOfCode(code: Buffer): string {
+  return createHash('sha256').update(code).digest('hex')
 }
 
 export interface LibrariesCopied {
@@ -62,10 +72,7 @@ interface Code {
 async function readCode(session: ClusterSession, ids: readonly NodeId[]): Promise<Map<NodeId, Code>> {
   const dumps = await mapBounded(ids, AT_ONCE, async (id): Promise<[NodeId, Code]> => {
     const payload = await session.node(id).dumpFunctions()
-    const byDigest = (librariesIn(payload) ?? []).map((code): [string, Buffer] => [
-      createHash('sha256').update(code).digest('hex'),
-      code,
-    ])
+    const byDigest = (librariesIn(payload) ?? []).map((code): [string, Buffer] => [digestOfCode(code), code])
     return [id, {byDigest: new Map(byDigest), rdbVersion: payloadVersion(payload) ?? 0}]
   })
   return new Map(dumps)
@@ -94,7 +101,7 @@ async function whatIsMissing(
   copies: readonly LibraryCopy[],
 ): Promise<string | undefined> {
   const label = labelId(session.topology, id)
-  const {libraries} = await session.node(id).readDetails({settings: [], libraries: true, users: false})
+  const libraries = await librariesAt(session.node(id))
   if ('unknown' in libraries) return `what ${label} has could not be read: ${libraries.unknown}`
   const missing = copies.filter(({library, digest}) => libraries.value.get(library) !== digest)
   if (missing.length === 0) return undefined

@@ -1,11 +1,11 @@
 /** Which function libraries of a declaration do primaries lack, and how do they get them? Safe to run again. */
-import {createHash} from 'node:crypto'
 import {ClusterError, InterruptedError, NodeError} from '../errors.ts'
 import type {DeclaredLibrary, DesiredStage, FunctionsPlan} from '../plan/desired.ts'
 import {compare} from '../plan/move-plan.ts'
 import {functionPayload, payloadVersion} from '../rdb/payload.ts'
 import {formatAddress} from '../topology/model.ts'
 import {findNode} from '../topology/queries.ts'
+import {digestOfCode, librariesAt} from './cluster-functions.ts'
 import type {NodePort} from './cluster-port.ts'
 import {failureOf} from './keep-setting.ts'
 import type {ClusterSession} from './session.ts'
@@ -21,7 +21,7 @@ export async function functionsStage(
     return {address: formatAddress(port.address), digests: await digestsAt(port)}
   })
   const changes = declared.flatMap(({name, code}) => {
-    const digest = digestOf(code)
+    const digest = digestOfCode(code)
     const others = found.filter(({digests}) => digests.get(name) !== digest)
     const isReplacing = others.some(({digests}) => digests.has(name))
     const nodes = others.map(({address}) => address).sort(compare)
@@ -57,19 +57,15 @@ async function load(port: NodePort, libraries: readonly DeclaredLibrary[]): Prom
   const codes = libraries.map(({code}) => code)
   await port.restoreFunctions(functionPayload(codes, version), true)
   const digests = await digestsAt(port)
-  const missing = libraries.filter(({name, code}) => digests.get(name) !== digestOf(code)).map(({name}) => name)
+  const missing = libraries.filter(({name, code}) => digests.get(name) !== digestOfCode(code)).map(({name}) => name)
   if (missing.length === 0) return
   const address = formatAddress(port.address)
   throw new NodeError('rejected', address, `${address} took ${missing.join(', ')}, and does not have it`)
 }
 
 async function digestsAt(port: NodePort): Promise<ReadonlyMap<string, string>> {
-  const {libraries} = await port.readDetails({settings: [], libraries: true, users: false})
+  const libraries = await librariesAt(port)
   if ('value' in libraries) return libraries.value
   const address = formatAddress(port.address)
   throw new NodeError('rejected', address, `the functions of ${address} are not known: ${libraries.unknown}`)
-}
-
-function digestOf(code: Buffer): string {
-  return createHash('sha256').update(code).digest('hex')
 }

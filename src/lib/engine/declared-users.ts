@@ -11,7 +11,7 @@ import {deleteUser, saveUsers, setUser} from './cluster-users.ts'
 import type {ClusterSession} from './session.ts'
 import {mapBounded} from './waiting.ts'
 
-/** A password is never enough to be let in by another user's rules: all of them are said anew. */
+/** All rules are said anew; "reset" alone leaves the channels to acl-pubsub-default. */
 const FROM_NOTHING = ['reset', 'resetchannels']
 
 /** Of nodes, members or not yet; empty when all have them so. Reads only. @throws NodeError when one does not tell. */
@@ -26,14 +26,13 @@ export async function usersStage(
     const version = `${serverInfo.flavour} ${serverInfo.version}`
     const commands = commandsByVersion.get(version) ?? port.listCommands()
     commandsByVersion.set(version, commands)
-    const meanings = await commands.then((known) => {
-      const rules = new Map(lines.map(parseUserLine).map((user) => [user.name, user.rules]))
-      return users.map((user) => isAsDeclared(user, rules.get(user.name), known))
-    })
-    return {address: formatAddress(port.address), names: users.filter((_, index) => !meanings[index])}
+    const known = await commands
+    const rules = new Map(lines.map(parseUserLine).map((user) => [user.name, user.rules]))
+    const others = users.filter((user) => !isAsDeclared(user, rules.get(user.name), known))
+    return {address: formatAddress(port.address), others}
   })
   const changes = users.flatMap((user) => {
-    const nodes = astray.flatMap(({address, names}) => (names.includes(user) ? [address] : [])).sort(compare)
+    const nodes = astray.flatMap(({address, others}) => (others.includes(user) ? [address] : [])).sort(compare)
     const {name, rules, passwordRules} = user
     return nodes.length === 0 ? [] : [{user: name, rules, passwords: passwordRules.length, nodes}]
   })
