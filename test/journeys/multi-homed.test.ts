@@ -74,11 +74,10 @@ forEachKind(
         for (const [index, {outerAddress}] of network.hosts.entries()) {
           await rawCommand(`${outerAddress}:6379`, ['CONFIG', 'SET', 'cluster-announce-hostname', `host-${index}.lab`])
         }
-        await eventually('the names are known', async () =>
-          String(await rawCommand(`${network.hosts[1]?.outerAddress}:6379`, ['CLUSTER', 'NODES'])).includes(
-            'host-3.lab',
-          ),
-        )
+        await eventually('the names are known', async () => {
+          const told = String(await rawCommand(`${network.hosts[1]?.outerAddress}:6379`, ['CLUSTER', 'NODES']))
+          return network.hosts.every((_, index) => told.includes(`host-${index}.lab`))
+        })
         const inItsView = ['unshare', '--mount', 'sh', '-c', `mount --bind ${names} /etc/hosts && exec "$@"`, 'sh']
         const named = programOn({prefix: inItsView})
         const {stdout} = await named.ok('info', 'host-1.lab:6379', '--json', '--connect-timeout', '500ms')

@@ -19,6 +19,7 @@ import {findFormer, findNode, listNodes, requireNode} from '../topology/queries.
 import type {ClusterPort, NodePort} from './cluster-port.ts'
 import {NotYet, type Patience} from './patience.ts'
 import {mapBounded} from './waiting.ts'
+import {isPlaceless, NamesAsked, type Whereabouts, whereaboutsOf} from './whereabouts.ts'
 
 /** Connections opened at once: enough for a thousand nodes in a few rounds, few enough for any file limit. */
 const PARALLEL_CONNECTS = 128
@@ -32,13 +33,6 @@ const NOBODY_THERE: ReadonlySet<NodeFailure> = new Set<NodeFailure>([
   'not-redis',
   'not-cluster',
 ])
-
-/** Where a node is to be found, and what it calls itself. */
-interface Whereabouts {
-  readonly id: NodeId
-  readonly address: NodeAddress
-  readonly hostname?: string | undefined
-}
 
 export class ClusterSession {
   readonly seed: NodeAddress
@@ -197,27 +191,36 @@ export class ClusterSession {
     const tried = new Set<NodeId>()
     for (const [id, {failure}] of this.#unreached) if (failure !== 'loading') tried.add(id)
     const placeless = new Set<NodeId>()
+    const asked = new NamesAsked()
     const firstPorts = [...this.#ports.values()]
     let round: Whereabouts[] = firstPorts.map((port) => ({id: port.id, address: port.address}))
+    for (const {id} of round) {
+      const before = this.#topology?.nodesById.get(id)
+      if (before) asked.add({id, address: before.announced, hostname: before.hostname})
+    }
     // What such a cluster announces mostly leads nowhere from here, and nowhere may take its time to say so.
     if (firstPorts.some((port) => port.internalAddress && isMapped(port.address, port.internalAddress))) {
       await this.#askWhoIsThere(this.#otherSeeds)
     }
     for (;;) {
+      if (round.length === 0) round = asked.toldOtherwise(views)
       if (round.length === 0) round = await this.#findMoved(views, new Set([...tried, ...placeless]))
       if (round.length === 0) break
-      for (const {id} of round) tried.add(id)
+      for (const node of round) {
+        tried.add(node.id)
+        asked.add(node)
+      }
       const found = await mapBounded(round, PARALLEL_CONNECTS, (node) => this.#ask(node))
       for (const view of found) if (view) views.set(view.id, view)
       const next = new Map<NodeId, Whereabouts>()
       for (const view of found) {
         for (const entry of view?.entries ?? []) {
           if (tried.has(entry.id) || next.has(entry.id) || entry.flags.has('handshake')) continue
-          if (entry.flags.has('noaddr') || entry.announced.port === 0 || entry.announced.host === '') {
+          if (isPlaceless(entry)) {
             placeless.add(entry.id)
             continue
           }
-          next.set(entry.id, {id: entry.id, address: entry.announced, hostname: entry.hostname})
+          next.set(entry.id, whereaboutsOf(entry))
         }
       }
       round = [...next.values()]
