@@ -10,6 +10,7 @@ import {fingerprintOf} from '../lib/findings/fingerprint.ts'
 import {isRuleId, RULE_IDS, type RuleId} from '../lib/findings/rule-book.ts'
 import {nearestWord} from '../lib/nearest-word.ts'
 import {plural} from '../lib/render/amounts.ts'
+import {isToPaste} from '../lib/render/error.ts'
 import {renderFindings} from '../lib/render/findings.ts'
 import {type FindingDocument, findingDocument} from '../lib/render/findings-document.ts'
 import {type RuleDocument, renderRuleBook, ruleDocument} from '../lib/render/rule-book.ts'
@@ -119,6 +120,8 @@ export default class Check extends ClusterCommand<typeof Check> {
     } else {
       const isSelective = this.flags.rule !== undefined
       this.print(renderFindings({examination, fresh, isSelective}, topology, this.style))
+      const needed = fresh.some(({suggestions}) => suggestions.some(isToPaste)) ? this.neededByCommands : undefined
+      if (needed !== undefined) this.note(`${needed}.`)
     }
     // What somebody is in the middle of looks like damage.
     if (topology.openSlots.length > 0) await this.warnOfWork(session.reachedPorts())

@@ -87,6 +87,9 @@ forEachKind(
       expect(code).toBe(4)
       expect(stderr).toContain('If this is the cluster of the default context prod, add --context prod')
       expect((await run('check', b, '--context', 'prod')).code).toBe(0)
+      const refused = await run('forget', b, '--context', 'prod', '--yes')
+      expect(refused).toMatchObject({code: 3, stderr: expect.stringMatching(/→ rcluster del-node .*--drain/)})
+      expect(refused.stderr).toContain('→ Each of these commands needs --context prod, too')
       expect((await run('failover', b.slice(0, -1), '--dry-run')).stderr).not.toContain(SECRET)
     })
 

@@ -7,6 +7,7 @@ import {describeWork} from '../engine/lock-entry.ts'
 import type {ClusterSession} from '../engine/session.ts'
 import {ClusterError, NodeError, RefusedError, UsageError} from '../errors.ts'
 import type {ConnectionOptions} from '../redis/connection-options.ts'
+import {isToPaste} from '../render/error.ts'
 import {type ChosenContext, chooseContext, strangersTo} from '../state/contexts.ts'
 import {knownAddresses, rememberNodes} from '../state/known-addresses.ts'
 import {isAlive, readRuns} from '../state/run-journal.ts'
@@ -23,6 +24,7 @@ import {lockOwner, publicWords} from './lock-owner.ts'
 import {adviceOn, adviceOnDenied} from './node-advice.ts'
 import {type AddressReference, DEFAULT_PORT, parseAddressReference, parseNodeReference} from './node-argument.ts'
 import {askSecret} from './prompt.ts'
+import {wayIn} from './way-in.ts'
 
 type ConnectionFlags = InferredFlags<typeof connectionFlags>
 
@@ -335,8 +337,23 @@ export abstract class ClusterCommand<T extends typeof Command = typeof Command> 
     return super.catch(this.advised(thrown) as Error)
   }
 
-  /** With what can be done about a node that did not answer, or said no. */
+  /** With what can be done, and what the commands among that need besides. */
   protected advised(thrown: unknown): unknown {
+    const error = this.#withNodeAdvice(thrown)
+    if (!(error instanceof ClusterError) || !error.suggestions.some(isToPaste)) return error
+    const needed = this.neededByCommands
+    return needed === undefined || error.suggestions.includes(needed) ? error : withAdvice(error, [needed])
+  }
+
+  /** For below commands that name nodes only: what they need besides, to reach this cluster as this one did. */
+  protected get neededByCommands(): string | undefined {
+    if (!this.#session && !this.#lock) return undefined
+    const context = this.#isContextUsed ? this.#context?.name : undefined
+    const words = wayIn(this.#connectionFlags, context, this.#references)
+    return words === '' ? undefined : `Each of these commands needs ${words}, too`
+  }
+
+  #withNodeAdvice(thrown: unknown): unknown {
     // By the name under which `rcluster acl` knows it.
     const command = this.commandName.replace(/^drop-in /, '')
     if (!(thrown instanceof NodeError) || thrown.suggestions.length > 0) {
