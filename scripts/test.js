@@ -21,7 +21,7 @@ if (build.status !== 0) end(0, 1)
 const words = process.argv.slice(2)
 const first = runTests(words)
 const unstable = []
-let {modules, status} = first
+let {modules, status, errorsOutside} = first
 const failedFiles = modules.filter((module) => module.status === 'failed').map(({name}) => name)
 if (process.env['CI'] && words.length === 0 && failedFiles.length > 0 && failedFiles.length <= MOST_FILES_AGAIN) {
   console.log(`\nOnce more, with new servers and nothing beside them: ${failedFiles.map(relative).join(', ')}`)
@@ -29,6 +29,7 @@ if (process.env['CI'] && words.length === 0 && failedFiles.length > 0 && failedF
   const failures = failuresIn(modules)
   modules = [...modules.filter(({name}) => !failedFiles.includes(name)), ...again.modules]
   status = again.status
+  errorsOutside += again.errorsOutside
   const left = new Set(failuresIn(modules))
   unstable.push(...failures.filter((test) => !left.has(test)))
 }
@@ -40,7 +41,8 @@ let failed = tests.filter(({status}) => status === 'failed').length
 failed += modules.filter(({status, assertionResults}) => {
   return status === 'failed' && !assertionResults.some((test) => test.status === 'failed')
 }).length
-// Errors outside any test, or vitest itself.
+failed += errorsOutside
+// vitest itself.
 if (status !== 0 && failed === 0) failed = 1
 
 const notRun = tests.filter(({status}) => status !== 'passed' && status !== 'failed')
@@ -57,13 +59,17 @@ end(passed, failed)
 function runTests(args) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-results-'))
   const file = path.join(folder, 'results.json')
+  const outside = path.join(folder, 'errors-outside')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
-  const run = spawnSync('node_modules/.bin/vitest', ['run', ...reporters, ...args], {stdio: 'inherit'})
+  reporters.push('--reporter=./scripts/count-errors-outside.js')
+  const env = {...process.env, RCLUSTER_ERRORS_OUTSIDE: outside}
+  const run = spawnSync('node_modules/.bin/vitest', ['run', ...reporters, ...args], {stdio: 'inherit', env})
   try {
-    return {modules: JSON.parse(readFileSync(file, 'utf8')).testResults, status: run.status}
+    const {testResults} = JSON.parse(readFileSync(file, 'utf8'))
+    return {modules: testResults, status: run.status, errorsOutside: Number(readFileSync(outside, 'utf8'))}
   } catch {
     console.error(`vitest left no results (${run.signal ?? `exit code ${run.status}`})`)
-    return {modules: [], status: run.status ?? 1}
+    return {modules: [], status: run.status ?? 1, errorsOutside: 0}
   } finally {
     rmSync(folder, {recursive: true, force: true})
   }
