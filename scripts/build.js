@@ -103,7 +103,7 @@ async function writeManifest() {
     respectNoCacheDefault: true,
   })
   await plugin.load()
-  writeFileSync(`dist.${process.pid}.json`, `${JSON.stringify(plugin.manifest, null, 2)}\n`)
+  writeFileSync(`dist.${process.pid}.json`, `${JSON.stringify(plugin.manifest)}\n`)
   renameSync(`dist.${process.pid}.json`, 'oclif.manifest.json')
 }
 
