@@ -1,7 +1,7 @@
 /** Nodes that are dead, frozen or unknown: named within a deadline, worked around where that is safe, removed for good. */
 import {afterAll, expect, test} from 'vitest'
 import {openRcluster} from '../support/rcluster.ts'
-import {eventually, forEachKind, rawCommand, startServers} from '../support/servers.ts'
+import {eventually, forEachEngine, rawCommand, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -20,7 +20,7 @@ async function linesOf(address: string): Promise<string[]> {
     .split('\n')
 }
 
-forEachKind('a frozen node', (kind) => {
+forEachEngine('a frozen node', (kind) => {
   test('is named by check and info within the deadline, and forbids moves', async () => {
     const servers = await startServers(kind, 6, {config: {'cluster-node-timeout': '60000'}})
     try {
@@ -58,7 +58,7 @@ forEachKind('a frozen node', (kind) => {
   })
 })
 
-forEachKind('a node that leaves', (kind) => {
+forEachEngine('a node that leaves', (kind) => {
   test('is forgotten by all, whether it is dead, frozen or alive, and its replicas find a new primary', async () => {
     const servers = await startServers(kind, 9, {config: {'cluster-node-timeout': '2000'}})
     try {

@@ -2,7 +2,15 @@
 import {afterAll, beforeAll, describe, expect, test} from 'vitest'
 import {compareDigests, digestDataSet, loadDataSet} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
-import {anyKind, eventually, forEachKind, rawCommand, startServers, type TestServers} from '../support/servers.ts'
+import {
+  anyKind,
+  eventually,
+  forEachEngine,
+  forEachKind,
+  rawCommand,
+  startServers,
+  type TestServers,
+} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -107,7 +115,7 @@ test('add-node --rebalance gives the newcomers their share at once, and a second
   }
 })
 
-forEachKind('passwords and functions', (kind) => {
+forEachEngine('passwords and functions', (kind) => {
   test('travel along: nodes that want a login are created, joined, resharded and drained', async () => {
     const servers = await startServers(kind, 4, {config: {requirepass: 'open sesame', masterauth: 'open sesame'}})
     const login = {password: 'open sesame'}
@@ -168,30 +176,33 @@ forEachKind('passwords and functions', (kind) => {
   })
 })
 
-forEachKind('databases', (kind) => {
-  test('move along, all of them', async () => {
-    // Only Valkey has more than one in a cluster, from 9 on.
-    const databases = kind.name === 'valkey-9.1' ? [0, 1, 3] : [0]
-    const config: Record<string, string> = databases.length > 1 ? {'cluster-databases': '4'} : {}
-    const servers = await startServers(kind, 4, {config})
-    try {
-      const [a = '', b = '', c = '', d = ''] = servers.addresses
-      await rcluster.ok('create', a, b, c, '--yes')
-      const before = []
-      for (const database of databases) {
-        await loadDataSet([a, b, c], {keys: 3000, seed: database + 1, database})
-        before.push({database, digest: await digestDataSet([a, b, c], database)})
+// Only Valkey has more than one in a cluster, from 9 on.
+forEachKind(
+  'databases',
+  (kind) => {
+    test('move along, all of them', async () => {
+      const databases = [0, 1, 3]
+      const servers = await startServers(kind, 4, {config: {'cluster-databases': '4'}})
+      try {
+        const [a = '', b = '', c = '', d = ''] = servers.addresses
+        await rcluster.ok('create', a, b, c, '--yes')
+        const before = []
+        for (const database of databases) {
+          await loadDataSet([a, b, c], {keys: 3000, seed: database + 1, database})
+          before.push({database, digest: await digestDataSet([a, b, c], database)})
+        }
+        await rcluster.ok('add-node', d, a)
+        await rcluster.ok('reshard', a, d, '500', '--yes')
+        await rcluster.ok('rebalance', a, '--use-empty', '--yes')
+        await rcluster.ok('del-node', a, d, '--drain', '--yes')
+        for (const {database, digest} of before) {
+          expect(digest.keys.size).toBe(3000)
+          expect(compareDigests(digest, await digestDataSet([a, b, c], database))).toEqual(UNTOUCHED)
+        }
+      } finally {
+        await servers.stop()
       }
-      await rcluster.ok('add-node', d, a)
-      await rcluster.ok('reshard', a, d, '500', '--yes')
-      await rcluster.ok('rebalance', a, '--use-empty', '--yes')
-      await rcluster.ok('del-node', a, d, '--drain', '--yes')
-      for (const {database, digest} of before) {
-        expect(digest.keys.size).toBe(3000)
-        expect(compareDigests(digest, await digestDataSet([a, b, c], database))).toEqual(UNTOUCHED)
-      }
-    } finally {
-      await servers.stop()
-    }
-  })
-})
+    })
+  },
+  ['valkey-9.1'],
+)

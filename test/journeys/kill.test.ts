@@ -4,7 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, expect, test} from 'vitest'
 import {compareDigests, digestDataSet, loadDataSet, startWriter} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachKind, moversOf, rawCommand, type ServerName, startServers} from '../support/servers.ts'
+import {forEachEngine, moversOf, rawCommand, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -18,8 +18,6 @@ const ASKED = Number(process.env['RCLUSTER_TEST_ROUNDS'] ?? 0)
 const ROUNDS = ASKED > 0 ? {migrate: ASKED, auto: ASKED} : {migrate: 8, auto: 6}
 const MS_A_ROUND = 15_000
 const SLOTS = 400
-/** The three engines that the servers of the matrix have: the others differ in what is not touched here. */
-const KINDS: readonly ServerName[] = ['redis-7.0', 'redis-8.6', 'valkey-9.1']
 
 /** Park and Miller's generator: the same moments in every run. */
 function moments(seed: number): () => number {
@@ -62,154 +60,146 @@ async function untilMoving(child: ChildProcess): Promise<void> {
   })
 }
 
-forEachKind(
-  'a reshard that is killed',
-  (kind) => {
-    test.each(moversOf(kind))(
-      'is finished by the same command, time and again: --mover %s',
-      {timeout: 60_000 + MS_A_ROUND * Math.max(...Object.values(ROUNDS))},
-      async (mover) => {
-        const servers = await startServers(kind, 6)
-        try {
-          const members = servers.addresses
-          const [a = '', b = ''] = members
-          await rcluster.ok('create', ...members, '--replicas', '1', '--yes')
-          await loadDataSet(members, {keys: 40_000})
-          const before = await digestDataSet(members)
-          const writer = await startWriter(members.slice(0, 3))
-          const random = moments(SEED)
-          let cutOff = 0
-          for (let round = 0; round < ROUNDS[mover]; round++) {
-            const [from, to] = round % 2 === 0 ? [a, b] : [b, a]
-            const owned = await slotsOf(to)
-            const args = ['reshard', from, to, String(SLOTS), '--mover', mover, '--yes', '--progress', 'ndjson']
-            const {child, ended} = rcluster.start(args)
-            await untilMoving(child)
-            const killAfterMs = Math.round(random() * MOVING_MS[mover])
-            const where = `seed ${SEED}, round ${round}, killed ${killAfterMs} ms after the first move`
-            const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
-            const first = await ended
-            clearTimeout(timer)
-            // What was done before the blow fell, it has said.
-            if (!first.stdout.includes('Moved')) {
-              cutOff++
-              await rcluster.ok(...args)
-            }
-            expect(await slotsOf(to), where).toBe(owned + SLOTS)
-            expect(await openSlotsOf(members), where).toEqual([])
-            // Half a second each: the last one would see what an earlier round had left.
-            if (round % 5 === 4) expect((await rcluster.run(['check', a])).code, where).toBe(0)
-          }
-          expect(cutOff, 'runs that were cut off').toBeGreaterThan(ROUNDS[mover] / 5)
-          expect(await writer.stop()).toMatchObject({errors: [], errorCount: 0, lost: []})
-          expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-        } finally {
-          await servers.stop()
-        }
-      },
-    )
-
-    test.each(moversOf(kind))(
-      'stops after the slots in flight at the first signal, and names the command that goes on: --mover %s',
-      async (mover) => {
-        const servers = await startServers(kind, 3)
-        try {
-          const members = servers.addresses
-          const [a = '', b = ''] = members
-          await rcluster.ok('create', ...members, '--yes')
-          await loadDataSet(members, {keys: 60_000})
-          const before = await digestDataSet(members)
-          const {child, ended} = rcluster.start([
-            'reshard',
-            a,
-            b,
-            '3000',
-            '--mover',
-            mover,
-            '--yes',
-            '--progress',
-            'ndjson',
-          ])
-          await untilMoving(child)
-          child.kill('SIGINT')
-          const {code, stderr} = await ended
-          expect(code).toBe(130)
-          expect(stderr).toMatch(/Stopped by SIGINT: \d+ of 3000 slots moved, no slot is open/)
-          expect((await rcluster.run(['check', a])).code).toBe(0)
-          // As it was printed: it needs nothing but a yes.
-          const command = /rcluster (reshard .* --slots-list \S+.*)$/m.exec(stderr)?.[1] ?? ''
-          await rcluster.ok(...command.split(' '), ...(command.includes('--yes') ? [] : ['--yes']))
-          expect(await slotsOf(b)).toBe(5462 + 3000)
-          expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-        } finally {
-          await servers.stop()
-        }
-      },
-    )
-
-    test.each(moversOf(kind))(
-      'stops at once at the second signal, names what is open, and is finished by the next run: --mover %s',
-      async (mover) => {
-        const servers = await startServers(kind, 3)
-        try {
-          const members = servers.addresses
-          const [a = '', b = ''] = members
-          await rcluster.ok('create', ...members, '--yes')
-          await loadDataSet(members, {keys: 60_000})
-          const before = await digestDataSet(members)
-          const args = ['reshard', a, b, '3000', '--mover', mover, '--yes', '--progress', 'ndjson']
-          const {child, ended} = rcluster.start(args)
-          await untilMoving(child)
-          await sleep(20)
-          const signalledAt = performance.now()
-          child.kill('SIGINT')
-          child.kill('SIGTERM')
-          const {code, stderr} = await ended
-          expect(code).toBe(130)
-          expect(performance.now() - signalledAt).toBeLessThan(8000)
-          if ((await openSlotsOf(members)).length > 0)
-            expect(stderr).toMatch(/open: \d+|rcluster check shows whether slots are open/)
-          await rcluster.ok(...args)
-          expect(await slotsOf(b)).toBe(5462 + 3000)
-          expect((await rcluster.run(['check', a])).code).toBe(0)
-          expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-        } finally {
-          await servers.stop()
-        }
-      },
-    )
-  },
-  KINDS,
-)
-
-forEachKind(
-  'a rebalance that is killed',
-  (kind) => {
-    test('is finished by the same command, and the drained shard may wander again', async () => {
-      const servers = await startServers(kind, 4)
+forEachEngine('a reshard that is killed', (kind) => {
+  test.each(moversOf(kind))(
+    'is finished by the same command, time and again: --mover %s',
+    {timeout: 60_000 + MS_A_ROUND * Math.max(...Object.values(ROUNDS))},
+    async (mover) => {
+      const servers = await startServers(kind, 6)
       try {
         const members = servers.addresses
-        const [a = '', , , d = ''] = members
-        await rcluster.ok('create', ...members, '--yes')
+        const [a = '', b = ''] = members
+        await rcluster.ok('create', ...members, '--replicas', '1', '--yes')
         await loadDataSet(members, {keys: 40_000})
         const before = await digestDataSet(members)
-        const args = ['rebalance', a, '--weight', `${d}=0`, '--yes', '--progress', 'ndjson']
-        for (const killAfterMs of [0, 150, 400]) {
+        const writer = await startWriter(members.slice(0, 3))
+        const random = moments(SEED)
+        let cutOff = 0
+        for (let round = 0; round < ROUNDS[mover]; round++) {
+          const [from, to] = round % 2 === 0 ? [a, b] : [b, a]
+          const owned = await slotsOf(to)
+          const args = ['reshard', from, to, String(SLOTS), '--mover', mover, '--yes', '--progress', 'ndjson']
           const {child, ended} = rcluster.start(args)
           await untilMoving(child)
+          const killAfterMs = Math.round(random() * MOVING_MS[mover])
+          const where = `seed ${SEED}, round ${round}, killed ${killAfterMs} ms after the first move`
           const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
-          await ended
+          const first = await ended
           clearTimeout(timer)
+          // What was done before the blow fell, it has said.
+          if (!first.stdout.includes('Moved')) {
+            cutOff++
+            await rcluster.ok(...args)
+          }
+          expect(await slotsOf(to), where).toBe(owned + SLOTS)
+          expect(await openSlotsOf(members), where).toEqual([])
+          // Half a second each: the last one would see what an earlier round had left.
+          if (round % 5 === 4) expect((await rcluster.run(['check', a])).code, where).toBe(0)
         }
+        expect(cutOff, 'runs that were cut off').toBeGreaterThan(ROUNDS[mover] / 5)
+        expect(await writer.stop()).toMatchObject({errors: [], errorCount: 0, lost: []})
+        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+      } finally {
+        await servers.stop()
+      }
+    },
+  )
+
+  test.each(moversOf(kind))(
+    'stops after the slots in flight at the first signal, and names the command that goes on: --mover %s',
+    async (mover) => {
+      const servers = await startServers(kind, 3)
+      try {
+        const members = servers.addresses
+        const [a = '', b = ''] = members
+        await rcluster.ok('create', ...members, '--yes')
+        await loadDataSet(members, {keys: 60_000})
+        const before = await digestDataSet(members)
+        const {child, ended} = rcluster.start([
+          'reshard',
+          a,
+          b,
+          '3000',
+          '--mover',
+          mover,
+          '--yes',
+          '--progress',
+          'ndjson',
+        ])
+        await untilMoving(child)
+        child.kill('SIGINT')
+        const {code, stderr} = await ended
+        expect(code).toBe(130)
+        expect(stderr).toMatch(/Stopped by SIGINT: \d+ of 3000 slots moved, no slot is open/)
+        expect((await rcluster.run(['check', a])).code).toBe(0)
+        // As it was printed: it needs nothing but a yes.
+        const command = /rcluster (reshard .* --slots-list \S+.*)$/m.exec(stderr)?.[1] ?? ''
+        await rcluster.ok(...command.split(' '), ...(command.includes('--yes') ? [] : ['--yes']))
+        expect(await slotsOf(b)).toBe(5462 + 3000)
+        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+      } finally {
+        await servers.stop()
+      }
+    },
+  )
+
+  test.each(moversOf(kind))(
+    'stops at once at the second signal, names what is open, and is finished by the next run: --mover %s',
+    async (mover) => {
+      const servers = await startServers(kind, 3)
+      try {
+        const members = servers.addresses
+        const [a = '', b = ''] = members
+        await rcluster.ok('create', ...members, '--yes')
+        await loadDataSet(members, {keys: 60_000})
+        const before = await digestDataSet(members)
+        const args = ['reshard', a, b, '3000', '--mover', mover, '--yes', '--progress', 'ndjson']
+        const {child, ended} = rcluster.start(args)
+        await untilMoving(child)
+        await sleep(20)
+        const signalledAt = performance.now()
+        child.kill('SIGINT')
+        child.kill('SIGTERM')
+        const {code, stderr} = await ended
+        expect(code).toBe(130)
+        expect(performance.now() - signalledAt).toBeLessThan(8000)
+        if ((await openSlotsOf(members)).length > 0)
+          expect(stderr).toMatch(/open: \d+|rcluster check shows whether slots are open/)
         await rcluster.ok(...args)
-        expect(await slotsOf(d)).toBe(0)
-        expect(await rawCommand(d, ['CONFIG', 'GET', 'cluster-allow-replica-migration'])).toContain('yes')
+        expect(await slotsOf(b)).toBe(5462 + 3000)
         expect((await rcluster.run(['check', a])).code).toBe(0)
         expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
       } finally {
         await servers.stop()
       }
-    })
-  },
-  KINDS,
-)
+    },
+  )
+})
+
+forEachEngine('a rebalance that is killed', (kind) => {
+  test('is finished by the same command, and the drained shard may wander again', async () => {
+    const servers = await startServers(kind, 4)
+    try {
+      const members = servers.addresses
+      const [a = '', , , d = ''] = members
+      await rcluster.ok('create', ...members, '--yes')
+      await loadDataSet(members, {keys: 40_000})
+      const before = await digestDataSet(members)
+      const args = ['rebalance', a, '--weight', `${d}=0`, '--yes', '--progress', 'ndjson']
+      for (const killAfterMs of [0, 150, 400]) {
+        const {child, ended} = rcluster.start(args)
+        await untilMoving(child)
+        const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
+        await ended
+        clearTimeout(timer)
+      }
+      await rcluster.ok(...args)
+      expect(await slotsOf(d)).toBe(0)
+      expect(await rawCommand(d, ['CONFIG', 'GET', 'cluster-allow-replica-migration'])).toContain('yes')
+      expect((await rcluster.run(['check', a])).code).toBe(0)
+      expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+    } finally {
+      await servers.stop()
+    }
+  })
+})

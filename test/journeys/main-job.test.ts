@@ -2,7 +2,7 @@
 import {afterAll, expect, test} from 'vitest'
 import {compareDigests, digestDataSet, loadDataSet, startWriter} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachKind, moversOf, rawCommand, startServers} from '../support/servers.ts'
+import {forEachKind, rawCommand, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -48,38 +48,6 @@ forEachKind('the main job', (kind) => {
         // Redis 7 and later: a primary that was emptied was held in place, and only for that time.
         expect(await rawCommand(member, ['CONFIG', 'GET', 'cluster-allow-replica-migration'])).toContain('yes')
       }
-    } finally {
-      await servers.stop()
-    }
-  })
-
-  test.each(moversOf(kind))('keeps the keys of a slot that goes to and fro fifty times: --mover %s', async (mover) => {
-    const servers = await startServers(kind, 3)
-    try {
-      const [a = '', b = ''] = servers.addresses
-      await rcluster.ok('create', ...servers.addresses, '--yes')
-      // Slot 0 belongs to the hash tag 06S.
-      for (let n = 0; n < 20; n++) await rawCommand(a, ['SET', `{06S}${n}`, `value ${n}`])
-      for (let round = 0; round < 50; round++) {
-        const [from, to] = round % 2 === 0 ? [a, b] : [b, a]
-        await rcluster.ok(
-          'reshard',
-          a,
-          '--from',
-          from,
-          '--to',
-          to,
-          '--slots-list',
-          '0',
-          '--mover',
-          mover,
-          '--yes',
-          '-q',
-        )
-      }
-      expect(await rawCommand(a, ['CLUSTER', 'COUNTKEYSINSLOT', '0'])).toBe(20)
-      for (let n = 0; n < 20; n++) expect(await rawCommand(a, ['GET', `{06S}${n}`])).toBe(`value ${n}`)
-      expect((await rcluster.run(['check', a])).code).toBe(0)
     } finally {
       await servers.stop()
     }

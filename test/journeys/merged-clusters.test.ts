@@ -3,7 +3,7 @@ import {readFileSync, writeFileSync} from 'node:fs'
 import path from 'node:path'
 import {afterAll, afterEach, expect, test} from 'vitest'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachKind, rawCommand, splitAddress, startServers, type TestServers} from '../support/servers.ts'
+import {forEachEngine, rawCommand, splitAddress, startServers, type TestServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -34,46 +34,42 @@ function introduce(folder: string, id: string, address: string): void {
   writeFileSync(file, [`${id} ${host}:${port}@1 master - 0 0 0 disconnected`, ...lines, ''].join('\n'))
 }
 
-forEachKind(
-  'two clusters',
-  (kind) => {
-    test('are never made one, and seen where they touch', {timeout: 60_000}, async () => {
-      servers = await startServers(kind, 6, {config: {'cluster-node-timeout': '15000', appendonly: 'yes'}})
-      const {addresses} = servers
-      const [ours, theirs] = [addresses.slice(0, 3), addresses.slice(3)]
-      const [a = '', , third = ''] = ours
-      const [x = ''] = theirs
-      await rcluster.ok('create', ...ours, '--yes')
-      await rcluster.ok('create', ...theirs, '--yes')
-      await fill(addresses)
-      const before = await sizesOf(addresses)
+forEachEngine('two clusters', (kind) => {
+  test('are never made one, and seen where they touch', {timeout: 60_000}, async () => {
+    servers = await startServers(kind, 6, {config: {'cluster-node-timeout': '15000', appendonly: 'yes'}})
+    const {addresses} = servers
+    const [ours, theirs] = [addresses.slice(0, 3), addresses.slice(3)]
+    const [a = '', , third = ''] = ours
+    const [x = ''] = theirs
+    await rcluster.ok('create', ...ours, '--yes')
+    await rcluster.ok('create', ...theirs, '--yes')
+    await fill(addresses)
+    const before = await sizesOf(addresses)
 
-      const joined = await rcluster.run(['add-node', x, '--seed', a])
-      expect(joined.code, joined.stderr).toBe(3)
-      expect(joined.stderr).toMatch(
-        new RegExp(`${x} is not empty: .*2 other nodes that it knows: ${theirs[1]} |${theirs[2]} `),
-      )
-      const created = await rcluster.run(['create', a, x, third, '--yes'])
-      expect(created.code, created.stderr).toBe(3)
-      const seeded = await rcluster.run(['fix', '--seed', `${a},${x}`, '--yes'])
-      expect(seeded.code, seeded.stderr).toBe(3)
-      expect(seeded.stderr).toContain('belong to different clusters')
-      expect((await rcluster.run(['check', a, x])).code).toBe(3)
+    const joined = await rcluster.run(['add-node', x, '--seed', a])
+    expect(joined.code, joined.stderr).toBe(3)
+    expect(joined.stderr).toMatch(
+      new RegExp(`${x} is not empty: .*2 other nodes that it knows: ${theirs[1]} |${theirs[2]} `),
+    )
+    const created = await rcluster.run(['create', a, x, third, '--yes'])
+    expect(created.code, created.stderr).toBe(3)
+    const seeded = await rcluster.run(['fix', '--seed', `${a},${x}`, '--yes'])
+    expect(seeded.code, seeded.stderr).toBe(3)
+    expect(seeded.stderr).toContain('belong to different clusters')
+    expect((await rcluster.run(['check', a, x])).code).toBe(3)
 
-      await servers.kill(0)
-      introduce(servers.folder(0), String(await rawCommand(x, ['CLUSTER', 'MYID'])), x)
-      await servers.restart(0)
-      const found = await rcluster.run(['check', a, '--json'])
-      expect(found.code, found.stdout).toBe(1)
-      const {findings} = (
-        JSON.parse(found.stdout) as {result: {findings: {id: string; slots: string; groups?: string[][]}[]}}
-      ).result
-      expect(findings.find(({id}) => id === 'merged-clusters')).toMatchObject({id: 'merged-clusters', slots: '0-16383'})
-      const all = await rcluster.run(['fix', a, '--yes', '--allow', 'disruptive', '--accept-data-loss', 'all'])
-      expect(all.code, all.stdout).toBe(3)
-      expect(all.stderr).toContain('two clusters seem to have been joined')
-      expect(await sizesOf(addresses)).toEqual(before)
-    })
-  },
-  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
-)
+    await servers.kill(0)
+    introduce(servers.folder(0), String(await rawCommand(x, ['CLUSTER', 'MYID'])), x)
+    await servers.restart(0)
+    const found = await rcluster.run(['check', a, '--json'])
+    expect(found.code, found.stdout).toBe(1)
+    const {findings} = (
+      JSON.parse(found.stdout) as {result: {findings: {id: string; slots: string; groups?: string[][]}[]}}
+    ).result
+    expect(findings.find(({id}) => id === 'merged-clusters')).toMatchObject({id: 'merged-clusters', slots: '0-16383'})
+    const all = await rcluster.run(['fix', a, '--yes', '--allow', 'disruptive', '--accept-data-loss', 'all'])
+    expect(all.code, all.stdout).toBe(3)
+    expect(all.stderr).toContain('two clusters seem to have been joined')
+    expect(await sizesOf(addresses)).toEqual(before)
+  })
+})

@@ -1,7 +1,7 @@
 /** Single operations on a cluster: each says it is done when every node knows, and refuses where data would be lost. */
 import {afterAll, expect, test} from 'vitest'
 import {openRcluster} from '../support/rcluster.ts'
-import {eventually, forEachKind, rawCommand, startServers} from '../support/servers.ts'
+import {eventually, forEachEngine, rawCommand, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -31,7 +31,7 @@ async function idOf(address: string): Promise<string> {
   return String(await rawCommand(address, ['CLUSTER', 'MYID']))
 }
 
-forEachKind('single operations', (kind) => {
+forEachEngine('single operations', (kind) => {
   test('wait, failover, replicate and forget do it on all nodes, or refuse and change nothing', async () => {
     const servers = await startServers(kind, 7, {config: {'cluster-node-timeout': '2000'}})
     const [a = '', b = '', c = '', d = '', e = '', f = '', g = ''] = servers.addresses

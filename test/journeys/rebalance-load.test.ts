@@ -4,7 +4,7 @@ import {afterAll, expect, test} from 'vitest'
 import {keySlot, tagForSlot} from '../../src/lib/slots/key-slot.ts'
 import {compareDigests, digestDataSet, LIVE_PREFIX, randomNumbers, startWriter} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachKind, rawCommand, splitAddress} from '../support/servers.ts'
+import {forEachEngine, forEachKind, rawCommand, splitAddress} from '../support/servers.ts'
 import {startWithShares} from '../support/uneven-cluster.ts'
 
 const rcluster = openRcluster()
@@ -67,94 +67,84 @@ function loadsAt(addresses: readonly string[], keys: ReadonlyMap<string, {at: st
   )
 }
 
-forEachKind(
-  'by memory',
-  (kind) => {
-    test('a skewed data set ends within 5 % of even, for at most 1.2 times the least, and no write is lost', async () => {
-      const config: Record<string, string> = kind.name.startsWith('redis-8') ? {[SETTING]: 'yes'} : {}
-      const {servers} = await startWithShares(kind, THIRDS, {config})
-      try {
-        const {addresses} = servers
-        const ownerOf = (slot: number) => addresses[slot <= 5460 ? 0 : slot <= 10_922 ? 1 : 2]!
-        const keys = skewedKeys()
-        for (const address of addresses) {
-          await fill(
-            address,
-            keys.filter(({name}) => ownerOf(keySlot(Buffer.from(name))) === address),
-          )
-        }
-        const [before, digest] = [await weigh(addresses), await digestDataSet(addresses)]
-        const even = loadsAt(addresses, before).reduce((sum, load) => sum + load, 0) / 3
-        expect(Math.max(...loadsAt(addresses, before))).toBeGreaterThan(1.5 * even)
-
-        const writer = await startWriter(addresses, {opsPerSecond: 200, keys: 500})
-        const planned = await rcluster.run(['rebalance', addresses[0]!, '--by', 'memory', '--dry-run'])
-        expect(planned.stdout).toMatch(/Off its share by \d+.*% at most now, and by \d\.\d% afterwards/s)
-        expect(planned.stdout).toContain(
-          kind.name.startsWith('redis-8') ? 'as the servers measure it' : 'estimated from',
+forEachEngine('by memory', (kind) => {
+  test('a skewed data set ends within 5 % of even, for at most 1.2 times the least, and no write is lost', async () => {
+    const config: Record<string, string> = kind.name.startsWith('redis-8') ? {[SETTING]: 'yes'} : {}
+    const {servers} = await startWithShares(kind, THIRDS, {config})
+    try {
+      const {addresses} = servers
+      const ownerOf = (slot: number) => addresses[slot <= 5460 ? 0 : slot <= 10_922 ? 1 : 2]!
+      const keys = skewedKeys()
+      for (const address of addresses) {
+        await fill(
+          address,
+          keys.filter(({name}) => ownerOf(keySlot(Buffer.from(name))) === address),
         )
-        await rcluster.ok('rebalance', addresses[0]!, '--by', 'memory', '--yes')
-        const told = await writer.stop()
-        expect({lost: told.lost, errors: told.errors}).toEqual({lost: [], errors: []})
-        expect(compareDigests(digest, await digestDataSet(addresses))).toEqual({
-          missing: [],
-          changed: [],
-          added: [],
-          duplicates: [],
+      }
+      const [before, digest] = [await weigh(addresses), await digestDataSet(addresses)]
+      const even = loadsAt(addresses, before).reduce((sum, load) => sum + load, 0) / 3
+      expect(Math.max(...loadsAt(addresses, before))).toBeGreaterThan(1.5 * even)
+
+      const writer = await startWriter(addresses, {opsPerSecond: 200, keys: 500})
+      const planned = await rcluster.run(['rebalance', addresses[0]!, '--by', 'memory', '--dry-run'])
+      expect(planned.stdout).toMatch(/Off its share by \d+.*% at most now, and by \d\.\d% afterwards/s)
+      expect(planned.stdout).toContain(kind.name.startsWith('redis-8') ? 'as the servers measure it' : 'estimated from')
+      await rcluster.ok('rebalance', addresses[0]!, '--by', 'memory', '--yes')
+      const told = await writer.stop()
+      expect({lost: told.lost, errors: told.errors}).toEqual({lost: [], errors: []})
+      expect(compareDigests(digest, await digestDataSet(addresses))).toEqual({
+        missing: [],
+        changed: [],
+        added: [],
+        duplicates: [],
+      })
+
+      const after = await weigh(addresses)
+      for (const load of loadsAt(addresses, after)) expect(Math.abs(load / even - 1)).toBeLessThan(0.05)
+      const least = loadsAt(addresses, before).reduce((sum, load) => sum + Math.max(0, load - even), 0)
+      const moved = [...after].reduce((sum, [key, {at, bytes}]) => sum + (before.get(key)?.at === at ? 0 : bytes), 0)
+      expect(moved).toBeLessThan(1.2 * least)
+    } finally {
+      await servers.stop()
+    }
+  })
+})
+
+forEachEngine('by cpu and network', (kind) => {
+  test('is refused where nobody measures it, with the setting that is missing, and works where it is set', async () => {
+    const {servers} = await startWithShares(kind, THIRDS)
+    try {
+      const [a = '', b = ''] = servers.addresses
+      const by = kind.name.startsWith('redis') ? 'cpu' : 'network'
+      const line = ['rebalance', a, '--by', by, '--over', '1s', '--yes']
+      const refused = await rcluster.run(line)
+      expect(refused.code).toBe(3)
+      if (kind.name === 'redis-7.0') {
+        expect(refused.stderr).toContain('have no CLUSTER SLOT-STATS')
+        return
+      }
+      expect(refused.stderr).toContain(`${SETTING} is off on`)
+      const [, command] = /rcluster (call .*)/.exec(refused.stderr) ?? []
+      await rcluster.ok(...command!.trim().split(/\s+/))
+      // Two slots of A get all the work: one of them has to go.
+      const [one, other] = [`{${tagForSlot(10)}}`, `{${tagForSlot(20)}}`]
+      let isDone = false
+      const busy = (async () => {
+        await eachOf([a], async (client) => {
+          while (!isDone) await Promise.all([one, other].map((key) => client.get(key).catch(() => undefined)))
         })
-
-        const after = await weigh(addresses)
-        for (const load of loadsAt(addresses, after)) expect(Math.abs(load / even - 1)).toBeLessThan(0.05)
-        const least = loadsAt(addresses, before).reduce((sum, load) => sum + Math.max(0, load - even), 0)
-        const moved = [...after].reduce((sum, [key, {at, bytes}]) => sum + (before.get(key)?.at === at ? 0 : bytes), 0)
-        expect(moved).toBeLessThan(1.2 * least)
-      } finally {
-        await servers.stop()
-      }
-    })
-  },
-  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
-)
-
-forEachKind(
-  'by cpu and network',
-  (kind) => {
-    test('is refused where nobody measures it, with the setting that is missing, and works where it is set', async () => {
-      const {servers} = await startWithShares(kind, THIRDS)
-      try {
-        const [a = '', b = ''] = servers.addresses
-        const by = kind.name.startsWith('redis') ? 'cpu' : 'network'
-        const line = ['rebalance', a, '--by', by, '--over', '1s', '--yes']
-        const refused = await rcluster.run(line)
-        expect(refused.code).toBe(3)
-        if (kind.name === 'redis-7.0') {
-          expect(refused.stderr).toContain('have no CLUSTER SLOT-STATS')
-          return
-        }
-        expect(refused.stderr).toContain(`${SETTING} is off on`)
-        const [, command] = /rcluster (call .*)/.exec(refused.stderr) ?? []
-        await rcluster.ok(...command!.trim().split(/\s+/))
-        // Two slots of A get all the work: one of them has to go.
-        const [one, other] = [`{${tagForSlot(10)}}`, `{${tagForSlot(20)}}`]
-        let isDone = false
-        const busy = (async () => {
-          await eachOf([a], async (client) => {
-            while (!isDone) await Promise.all([one, other].map((key) => client.get(key).catch(() => undefined)))
-          })
-        })()
-        const moved = await rcluster.run(line)
-        isDone = true
-        await busy
-        expect(moved.stderr + moved.stdout).toContain('Moved ')
-        const owners = await Promise.all([10, 20].map(async (slot) => ownerOfSlot(b, slot)))
-        expect(new Set(owners).size).toBe(2)
-      } finally {
-        await servers.stop()
-      }
-    })
-  },
-  ['redis-7.0', 'redis-8.6', 'valkey-9.1'],
-)
+      })()
+      const moved = await rcluster.run(line)
+      isDone = true
+      await busy
+      expect(moved.stderr + moved.stdout).toContain('Moved ')
+      const owners = await Promise.all([10, 20].map(async (slot) => ownerOfSlot(b, slot)))
+      expect(new Set(owners).size).toBe(2)
+    } finally {
+      await servers.stop()
+    }
+  })
+})
 
 async function ownerOfSlot(seed: string, slot: number): Promise<string> {
   const rows = (await eachOf([seed], (client) => client.call('CLUSTER', 'SLOTS')))[0] as [

@@ -113,6 +113,11 @@ export function forEachKind(
   }
 }
 
+/** One server of each way to move slots: the others differ from these in what most tests do not touch. */
+export function forEachEngine(title: string, define: (kind: ServerKind) => void): void {
+  forEachKind(title, define, ['redis-7.0', 'redis-8.6', 'valkey-9.1'])
+}
+
 /** One server of each family: for what is ours and not the servers', such as the words that a form takes. */
 export function forEachFamily(title: string, define: (kind: ServerKind) => void): void {
   forEachKind(title, define, ['redis-7.0', 'valkey-9.1'])
