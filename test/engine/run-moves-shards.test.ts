@@ -69,6 +69,30 @@ describe('a source that gives up its last slot', () => {
   })
 })
 
+describe('a replica that is away when the run begins, and back before it ends', () => {
+  it('keeps no mark of a slot that has moved: its primary tells it once more', async () => {
+    const cluster = new FakeCluster({replicas: 1})
+    const [source, target, , replica] = cluster.servers
+    if (!source || !target || !replica) throw new Error('there are six')
+    fill(cluster, '0,3', 2)
+    const moves = movesOf(cluster, '0-3', 0, 1)
+    replica.down = 'timeout'
+    cluster.script.failWhen(({kind, at, slot}) => {
+      if (kind === 'migrateKeys' && replica.down && source.migrating.size > 0) {
+        // As Valkey's replicas: the copy that it begins with has the marks of that moment, and nobody tells it of their end.
+        replica.down = undefined
+        for (const [open, to] of source.migrating) replica.migrating.set(open, to)
+      }
+      // What a primary of Valkey is told, it passes on.
+      if (kind === 'setStable' && at === source.id && slot !== undefined && replica.migrating.delete(slot))
+        replica.version++
+      return undefined
+    })
+    expect(await carryOut(cluster, moves)).toMatchObject({kind: 'done', slotsMoved: 4})
+    expect([...replica.migrating.keys()]).toEqual([])
+  })
+})
+
 describe('a failover in mid-move', () => {
   const limits = {maxKeys: 1, maxBytes: 1000}
 

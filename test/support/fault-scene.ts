@@ -266,7 +266,15 @@ export class FaultScene {
 
   /** No slot open, all nodes agree, every key there once, nothing that was acknowledged lost so far. */
   async expectWhole(): Promise<void> {
-    await eventually('all is well', async () => (await this.run('check', this.at(0))).code !== 1, 30_000)
+    await eventually(
+      'all is well',
+      async () => {
+        const {code, stdout} = await this.run('check', this.at(0))
+        if (code === 1) throw new Error(stdout)
+        return true
+      },
+      30_000,
+    )
     expect(await this.openSlots()).toEqual([])
     expect(compareDigests(this.#before, await digestDataSet(this.servers.addresses))).toEqual(UNTOUCHED)
   }

@@ -35,16 +35,22 @@ export class RunEnding {
     this.#abort = abort
   }
 
-  /** All reached nodes must have the new owners; a source that kept its mark is told once more. */
+  /**
+   * All reached nodes must have the new owners; a source that kept its mark is told once more. Members of the shards that
+   * were away may be back, and have marks of before: they are asked once more.
+   */
   async requireAgreement(): Promise<void> {
     if (this.#ledger.done.size === 0) return
     this.#listener({kind: 'phase', text: 'Checking that all nodes agree'})
     const moved = this.#ledger.moves.filter(({slot}) => this.#ledger.done.has(slot))
     let lagging: readonly SlotMove[] = []
     let agreedSinceMs = Number.POSITIVE_INFINITY
+    let hasAskedAgain = false
     const settled = await pollUntil(
       async () => {
-        const topology = await this.#session.refresh()
+        let topology = await this.#session.refresh()
+        if (!hasAskedAgain && this.#isAnyAway(topology, moved)) topology = await this.#session.observe()
+        hasAskedAgain = true
         lagging = moved.filter(({slot, to}) => !this.#shards.membersOf(to).has(topology.owners[slot] ?? ''))
         const marks = await this.#closeMarks(topology)
         const isAgreed = marks === 0 && topology.disagreements.length === 0
@@ -59,6 +65,12 @@ export class RunEnding {
     if (!settled) throw await this.interrupted(this.#unsettled(lagging.map(({slot}) => slot)))
     const apart = this.#shards.apart(settled)
     if (apart.length > 1) throw await this.interrupted(this.#fellApart(settled, apart))
+  }
+
+  #isAnyAway(topology: Topology, moves: readonly SlotMove[]): boolean {
+    const ends = new Set(moves.flatMap(({from, to}) => [from, to]))
+    const members = [...ends].flatMap((id) => [...this.#shards.membersOf(id)])
+    return members.some((id) => topology.nodesById.get(id)?.reach.kind === 'unreachable')
   }
 
   /** @returns how many marks of slots that have moved were there. */
