@@ -21,6 +21,12 @@ async function idOf(address: string): Promise<string> {
   return String(await rawCommand(address, ['CLUSTER', 'MYID']))
 }
 
+/** Without the replicas: one that has just joined becomes known in its own time. */
+async function ownersAt(address: string): Promise<string[]> {
+  const rows = (await rawCommand(address, ['CLUSTER', 'SLOTS'])) as [number, number, unknown][]
+  return rows.map(([start, end, primary]) => `${start}-${end} ${String(primary)}`).sort()
+}
+
 async function slotCount(seed: string, address: string): Promise<number | undefined> {
   const {result} = JSON.parse((await rcluster.ok('info', seed, '--json')).stdout)
   const nodes: {address: string; slotCount: number}[] = result.nodes
@@ -69,13 +75,13 @@ describe('the forms of the tutorials', () => {
     expect(JSON.parse(again.stdout).result.outcome).toBe('already-there')
 
     const [a = '', b = ''] = servers.addresses
-    const before = String(await rawCommand(a, ['CLUSTER', 'SLOTS']))
+    const before = await ownersAt(a)
     const plan = JSON.parse((await rcluster.ok('reshard', a, b, '7', '--dry-run', '--json')).stdout)
     expect(plan).toMatchObject({version: 1, ok: true, result: {outcome: 'planned'}})
     expect(plan.result.plan.moves).toHaveLength(7)
     await rcluster.ok('rebalance', a, '--weight', `${a}=3`, '--dry-run')
     await rcluster.ok('del-node', a, b, '--drain', '--dry-run')
-    expect(String(await rawCommand(a, ['CLUSTER', 'SLOTS']))).toBe(before)
+    expect(await ownersAt(a)).toEqual(before)
   })
 })
 
