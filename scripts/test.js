@@ -60,10 +60,12 @@ function runTests(args) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rcluster-results-'))
   const file = path.join(folder, 'results.json')
   const outside = path.join(folder, 'errors-outside')
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
-  reporters.push('--reporter=./scripts/count-errors-outside.js')
+  const reporters = ['default', 'json', './scripts/count-errors-outside.js'].map((name) => `--reporter=${name}`)
   const env = {...process.env, RCLUSTER_ERRORS_OUTSIDE: outside}
-  const run = spawnSync('node_modules/.bin/vitest', ['run', ...reporters, ...args], {stdio: 'inherit', env})
+  const run = spawnSync('node_modules/.bin/vitest', ['run', ...reporters, `--outputFile.json=${file}`, ...args], {
+    stdio: 'inherit',
+    env,
+  })
   try {
     const {testResults} = JSON.parse(readFileSync(file, 'utf8'))
     return {modules: testResults, status: run.status, errorsOutside: Number(readFileSync(outside, 'utf8'))}

@@ -33,7 +33,7 @@ export async function play(seed: number, kind: ServerKind): Promise<string[]> {
 }
 
 /** Ten minutes of them on a quiet machine: most of the servers that differ most. */
-const CI_ROUNDS = {'redis-8.0': 2, 'valkey-8.1': 2} as Partial<Record<ServerName, number>>
+const CI_ROUNDS: Readonly<Partial<Record<ServerName, number>>> = {'redis-8.0': 2, 'valkey-8.1': 2}
 const CI_ROUNDS_ELSE = 4
 
 /** As many as RCLUSTER_CHAOS_ROUNDS says, of each kind, with fixed seeds. */

@@ -6,7 +6,7 @@ const refer = (...texts: string[]) => texts.map((text) => parseAddressReference(
 
 test('what reached the cluster is repeated as it was said', () => {
   const flags = {user: 'ops', 'password-file': '/run/my secret', tls: true, cacert: 'ca.pem', insecure: false}
-  expect(wayIn(flags, undefined, [])).toBe("--tls --user ops --password-file '/run/my secret' --cacert ca.pem")
+  expect(wayIn(flags, undefined, [])).toBe("--user ops --password-file '/run/my secret' --tls --cacert ca.pem")
   expect(wayIn({'address-map': ['10.0.0.1=127.0.0.1', '*:7000=host:1']}, undefined, [])).toBe(
     "--address-map 10.0.0.1=127.0.0.1 --address-map '*:7000=host:1'",
   )
@@ -27,6 +27,6 @@ test('secrets are asked for, never shown', () => {
   for (const flags of [{password: 'sesame'}, {askpass: true}, {'password-file': '-'}]) {
     expect(wayIn(flags, undefined, [])).toBe('--askpass')
   }
-  expect(wayIn({}, undefined, refer('rediss://ops:sesame@10.0.0.1:6379'))).toBe('--tls --user ops --askpass')
+  expect(wayIn({}, undefined, refer('rediss://ops:sesame@10.0.0.1:6379'))).toBe('--user ops --tls --askpass')
   expect(wayIn({credentials: '-'}, undefined, [])).toBe('--credentials -')
 })

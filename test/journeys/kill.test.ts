@@ -4,7 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises'
 import {afterAll, expect, test} from 'vitest'
 import {compareDigests, digestDataSet, loadDataSet, startWriter} from '../support/live-load.ts'
 import {openRcluster} from '../support/rcluster.ts'
-import {forEachEngine, moversOf, rawCommand, startServers} from '../support/servers.ts'
+import {forEachEngine, moversOf, rawCommand, type ServerKind, startServers} from '../support/servers.ts'
 
 const rcluster = openRcluster()
 afterAll(() => rcluster.close())
@@ -46,6 +46,25 @@ async function openSlotsOf(addresses: readonly string[]): Promise<number[]> {
   const nodes = await Promise.all(addresses.map((address) => rawCommand(address, ['CLUSTER', 'NODES'])))
   const slots = nodes.flatMap((text) => [...String(text).matchAll(/\[(\d+)-[<>]-/g)].map(([, slot]) => Number(slot)))
   return [...new Set(slots)].sort((a, b) => a - b)
+}
+
+/** `work` on a new cluster with data, of which every key is there afterwards, as it was. */
+async function onLoadedCluster(
+  kind: ServerKind,
+  {nodes, keys}: {readonly nodes: number; readonly keys: number},
+  work: (members: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const servers = await startServers(kind, nodes)
+  try {
+    const members = servers.addresses
+    await rcluster.ok('create', ...members, '--yes')
+    await loadDataSet(members, {keys})
+    const before = await digestDataSet(members)
+    await work(members)
+    expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
+  } finally {
+    await servers.stop()
+  }
 }
 
 /** Resolves when `child` tells that it moves slots, or has ended: how long it takes to get there is the machine's affair. */
@@ -108,13 +127,8 @@ forEachEngine('a reshard that is killed', (kind) => {
   test.each(moversOf(kind))(
     'stops after the slots in flight at the first signal, and names the command that goes on: --mover %s',
     async (mover) => {
-      const servers = await startServers(kind, 3)
-      try {
-        const members = servers.addresses
+      await onLoadedCluster(kind, {nodes: 3, keys: 60_000}, async (members) => {
         const [a = '', b = ''] = members
-        await rcluster.ok('create', ...members, '--yes')
-        await loadDataSet(members, {keys: 60_000})
-        const before = await digestDataSet(members)
         const {child, ended} = rcluster.start([
           'reshard',
           a,
@@ -136,23 +150,15 @@ forEachEngine('a reshard that is killed', (kind) => {
         const command = /rcluster (reshard .* --slots-list \S+.*)$/m.exec(stderr)?.[1] ?? ''
         await rcluster.ok(...command.split(' '), ...(command.includes('--yes') ? [] : ['--yes']))
         expect(await slotsOf(b)).toBe(5462 + 3000)
-        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-      } finally {
-        await servers.stop()
-      }
+      })
     },
   )
 
   test.each(moversOf(kind))(
     'stops at once at the second signal, names what is open, and is finished by the next run: --mover %s',
     async (mover) => {
-      const servers = await startServers(kind, 3)
-      try {
-        const members = servers.addresses
+      await onLoadedCluster(kind, {nodes: 3, keys: 60_000}, async (members) => {
         const [a = '', b = ''] = members
-        await rcluster.ok('create', ...members, '--yes')
-        await loadDataSet(members, {keys: 60_000})
-        const before = await digestDataSet(members)
         const args = ['reshard', a, b, '3000', '--mover', mover, '--yes', '--progress', 'ndjson']
         const {child, ended} = rcluster.start(args)
         await untilMoving(child)
@@ -168,23 +174,15 @@ forEachEngine('a reshard that is killed', (kind) => {
         await rcluster.ok(...args)
         expect(await slotsOf(b)).toBe(5462 + 3000)
         expect((await rcluster.run(['check', a])).code).toBe(0)
-        expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-      } finally {
-        await servers.stop()
-      }
+      })
     },
   )
 })
 
 forEachEngine('a rebalance that is killed', (kind) => {
   test('is finished by the same command, and the drained shard may wander again', async () => {
-    const servers = await startServers(kind, 4)
-    try {
-      const members = servers.addresses
+    await onLoadedCluster(kind, {nodes: 4, keys: 40_000}, async (members) => {
       const [a = '', , , d = ''] = members
-      await rcluster.ok('create', ...members, '--yes')
-      await loadDataSet(members, {keys: 40_000})
-      const before = await digestDataSet(members)
       const args = ['rebalance', a, '--weight', `${d}=0`, '--yes', '--progress', 'ndjson']
       for (const killAfterMs of [0, 150, 400]) {
         const {child, ended} = rcluster.start(args)
@@ -197,9 +195,6 @@ forEachEngine('a rebalance that is killed', (kind) => {
       expect(await slotsOf(d)).toBe(0)
       expect(await rawCommand(d, ['CONFIG', 'GET', 'cluster-allow-replica-migration'])).toContain('yes')
       expect((await rcluster.run(['check', a])).code).toBe(0)
-      expect(compareDigests(before, await digestDataSet(members))).toEqual(UNTOUCHED)
-    } finally {
-      await servers.stop()
-    }
+    })
   })
 })
